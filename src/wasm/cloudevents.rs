@@ -8,7 +8,7 @@ use crate::base::error::Code;
 use crate::base::json::block::Native;
 use crate::cloudevents::attribute::Format;
 use crate::cloudevents::http::decode_value;
-use crate::cloudevents::json::{self, Sequence};
+use crate::cloudevents::json::{self, SequenceOptions};
 use crate::cloudevents::rejection::{Rejection, Target};
 
 /// Scans one event. Returns 0 or the number of a code.
@@ -18,13 +18,13 @@ pub fn scan(len: usize) -> u32 {
     json::scan_document::<Native>(parts.text, &mut parts.context)
 }
 
-/// Scans a batch, or NDJSON if `lines`. The extents in the rows are in bytes if `in_bytes`, else in UTF-16 units.
+/// Scans a batch (`lines` is 0), NDJSON (1), or the valid lines of NDJSON (2). The extents in the rows are in bytes if `in_bytes`, else in UTF-16 units.
 /// Returns 0 or the number of a code.
 #[wasm_bindgen]
-pub fn scan_all(len: usize, lines: bool, in_bytes: bool) -> u32 {
+pub fn scan_all(len: usize, lines: u32, in_bytes: bool) -> u32 {
     let mut parts = arena::parts(len);
-    let sequence = if lines { Sequence::Lines } else { Sequence::Batch };
-    json::scan_sequence::<Native>(parts.text, sequence, in_bytes, parts.rows, &mut parts.context)
+    let options = SequenceOptions::from_number(lines, in_bytes);
+    json::scan_sequence_into::<Native, ()>(parts.text, options, parts.rows, &mut parts.context, &mut ())
 }
 
 /// Whether the input is exactly one JSON value.

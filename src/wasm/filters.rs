@@ -22,7 +22,7 @@ use crate::cloudevents::filter::program::Program;
 use crate::cloudevents::filter::run::{Outcome, Runner};
 use crate::cloudevents::filter::scanned::{Notes, ScannedEvent};
 use crate::cloudevents::filter::value::{Value, int_text};
-use crate::cloudevents::json::{Sequence, SequenceOptions, scan_sequence_into};
+use crate::cloudevents::json::{SequenceOptions, scan_sequence_into};
 
 /// What lives from one call to the next.
 struct State {
@@ -73,13 +73,12 @@ pub fn buffer_len() -> usize {
     state().buffer.len()
 }
 
-/// Scans a batch, or NDJSON if `lines`, like `scan_all` of the codecs, and takes notes of what the rows lack.
+/// Scans a batch or lines, like `scan_all` of the codecs, and takes notes of what the rows lack.
 #[wasm_bindgen]
-pub fn scan_noted(len: usize, lines: bool, in_bytes: bool, is_trusted: bool) -> u32 {
+pub fn scan_noted(len: usize, lines: u32, in_bytes: bool, is_trusted: bool) -> u32 {
     let state = state();
     let mut parts = arena::parts(len);
-    let sequence = if lines { Sequence::Lines } else { Sequence::Batch };
-    let options = SequenceOptions { sequence, in_bytes, is_trusted };
+    let options = SequenceOptions { is_trusted, ..SequenceOptions::from_number(lines, in_bytes) };
     state.notes.clear();
     state.len = len;
     scan_sequence_into::<Native, _>(parts.text, options, parts.rows, &mut parts.context, &mut state.notes)
@@ -194,11 +193,12 @@ pub fn evaluate_at(program: usize, index: usize) -> u32 {
     code
 }
 
-/// Makes room for `count` indices of events. Returns the address.
+/// Selects the first `count` events. Returns the address of their indices, which JavaScript may replace by others.
 #[wasm_bindgen]
 pub fn selection(count: usize) -> usize {
     let state = state();
-    state.selection.resize(count, 0);
+    state.selection.clear();
+    state.selection.extend(0..count as u32);
     state.selection.as_ptr() as usize
 }
 

@@ -34,7 +34,8 @@ impl Batch {
         let (mut scratch, mut table, mut layout) = (vec![0; bytes.len()], Table::new(), Layout::new());
         let mut context = ScanContext { scratch: &mut scratch, table: &mut table, layout: &mut layout };
         let mut notes = Notes::new();
-        let options = SequenceOptions { sequence: Sequence::Batch, in_bytes: true, is_trusted };
+        let options =
+            SequenceOptions { sequence: Sequence::Batch, in_bytes: true, is_trusted, skips_invalid: false };
         let padded = Padded::new(&bytes).expect("padded");
         let code = scan_sequence_into::<Swar, _>(padded, options, &mut rows, &mut context, &mut notes);
         assert_eq!(code, 0, "{text}: reason {}", table.reason);

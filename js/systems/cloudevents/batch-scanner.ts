@@ -20,11 +20,11 @@ export interface EventSelector {
   /**
    * The indices that the filter keeps.
    *
-   * @param indices events of a scanned batch, by their place in the scan
+   * @param indices events of a scanned batch, by their place in the scan; or a number: so many from the first one on
    * @param ensureScanned brings the batch back into the memory of the scanner, if another one was scanned since
    * @internal
    */
-  selectEvents?(indices: Uint32Array, ensureScanned: () => void): Uint32Array;
+  selectEvents?(indices: Uint32Array | number, ensureScanned: () => void): Uint32Array;
 }
 
 /** A batch in the memory of the scanner. */
@@ -47,6 +47,15 @@ let scanner: BatchScanner = {
 /** The scan whose text is in the memory of the scanner. */
 let current: { readonly scan: Scan; readonly generation: number } | undefined;
 
+/** How a batch is scanned. */
+export interface ScanOptions {
+  readonly format: BatchFormat;
+  /** Arrays and objects are skipped by their brackets. */
+  readonly isTrusted: boolean;
+  /** If a line of NDJSON is not valid, only the valid ones get rows. The codecs report an error all the same. */
+  readonly skipsInvalid: boolean;
+}
+
 /** Lets another module scan batches. */
 export function scanBatchesWith(other: BatchScanner): void {
   if (scanner.module === other.module) return;
@@ -64,18 +73,15 @@ export function isInMemory(scan: Scan | undefined): boolean {
   return current !== undefined && current.scan === scan && current.generation === scanner.module.generation;
 }
 
-/**
- * Scans a batch.
- *
- * @param isTrusted skips arrays and objects by their brackets
- */
-export function scanBatch(source: string | Uint8Array, format: BatchFormat, isTrusted: boolean): Scan {
+/** Scans a batch. */
+export function scanBatch(source: string | Uint8Array, { format, isTrusted, skipsInvalid }: ScanOptions): Scan {
   const { module } = scanner;
   const hasBytes = typeof source !== "string";
+  const lines = format === "ndjson" ? 1 + +skipsInvalid : 0;
   current = undefined;
   const length = hasBytes ? module.putBytes(source) : module.putText(source);
   if (length < 0) return { code: -1, count: 0, table: module.table, rows: new Uint32Array(0) };
-  const code = module.call(() => scanner.scan(length, +(format === "ndjson"), +hasBytes, +isTrusted));
+  const code = module.call(() => scanner.scan(length, lines, +hasBytes, +isTrusted));
   // The scan may have grown the memory, which detaches the views.
   const { memory, table: tableAddress, rows: rowsAddress } = module.exports;
   const table = module.table.length > 0 ? module.table : new Uint32Array(memory.buffer, tableAddress(), INDEX + 1);

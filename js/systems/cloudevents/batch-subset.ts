@@ -1,19 +1,18 @@
 /** A part of a scanned batch: its rows, and the places of its events in the scan. */
-import type { BatchFormat } from "./batch-options.js";
-import type { Scan } from "./batch-scanner.js";
+import type { Scan, ScanOptions } from "./batch-scanner.js";
 import { ROW_WORDS } from "./table.js";
 
 /** How a batch was scanned. */
 export interface Scanned {
   scan: Scan;
-  readonly format: BatchFormat;
+  readonly options: ScanOptions;
   /** The places of the events in the scan. `undefined`: all of them. */
   readonly indices: Uint32Array | undefined;
 }
 
 /** A part of what was scanned. */
-export function subsetOf({ scan, format, indices }: Scanned, places: ArrayLike<number>): Scanned {
-  return { scan, format, indices: Uint32Array.from(places, (place) => (indices ? indices[place]! : place)) };
+export function subsetOf({ scan, options, indices }: Scanned, places: ArrayLike<number>): Scanned {
+  return { scan, options, indices: Uint32Array.from(places, (place) => (indices ? indices[place]! : place)) };
 }
 
 /** The rows at these places. Those that stand side by side are copied together. */

@@ -16,6 +16,7 @@ import {
   type RejectedEvent,
 } from "./batch-options.js";
 import { type BatchStreamOptions, checkStream, piecesOf } from "./batch-stream.js";
+import { type InvalidLine, invalidLines } from "./batch-lines.js";
 import { type EventSelector, isInMemory, scanBatch } from "./batch-scanner.js";
 import { positionsOf, rowsAt, type Scanned, subsetOf } from "./batch-subset.js";
 import { asBytes, isBytes } from "./bytes.js";
@@ -31,8 +32,9 @@ const INTERNAL = Symbol();
 
 /** A list of valid events. */
 export class EventBatch implements Iterable<CloudEvent> {
-  /** The invalid events that were left out. Empty unless `onInvalid` allows it. */
-  readonly rejected: readonly RejectedEvent[];
+  #rejected: readonly RejectedEvent[];
+  /** The lines that were left out, until `rejected` is read: most programs do not, and errors take time. */
+  #invalid: readonly InvalidLine[] = [];
   /** The text or bytes that the batch was decoded from. `undefined` if it was created from events. */
   readonly #source: string | Uint8Array | undefined;
   /** The row of each event in the source. */
@@ -58,7 +60,21 @@ export class EventBatch implements Iterable<CloudEvent> {
     this.#source = source;
     this.#rows = rows;
     this.#events = events;
-    this.rejected = rejected;
+    this.#rejected = rejected;
+  }
+
+  /** The invalid events that were left out. Empty unless `onInvalid` allows it. */
+  get rejected(): readonly RejectedEvent[] {
+    if (this.#invalid.length > 0) {
+      this.#rejected = Object.freeze(this.#invalid.map((line) => rejectedLine(this.#source!, line)));
+      this.#invalid = [];
+    }
+    return this.#rejected;
+  }
+
+  /** The number of valid and invalid events that a batch was made of. @internal */
+  static countOf(batch: EventBatch): number {
+    return batch.length + (batch.#invalid.length || batch.#rejected.length);
   }
 
   /**
@@ -116,7 +132,9 @@ export class EventBatch implements Iterable<CloudEvent> {
     const lenient = checkLenient(options);
     const onInvalid = checkOnInvalid(options);
     const source = typeof input === "string" ? input : withoutBom(input);
-    const scan = scanBatch(source, format, check === "structure");
+    const skipsInvalid = format === "ndjson" && onInvalid !== "reject" && !lenient;
+    const scanOptions = { format, isTrusted: check === "structure", skipsInvalid };
+    const scan = scanBatch(source, scanOptions);
     if (scan.code !== 0) {
       const error =
         scan.code < 0
@@ -126,21 +144,27 @@ export class EventBatch implements Iterable<CloudEvent> {
       return EventBatch.scanEach(source, format, { lenient, onInvalid }, error, firstIndex);
     }
     const batch = new EventBatch(INTERNAL, source, scan.rows, undefined);
-    batch.#scanned = { scan, format, indices: undefined };
+    batch.#scanned = { scan, options: scanOptions, indices: undefined };
+    if (!skipsInvalid) return batch;
+    const invalid = invalidLines(source, scan.rows, firstIndex);
+    if (!invalid) return EventBatch.scanEach(source, format, { onInvalid }, undefined, firstIndex);
+    batch.#invalid = invalid;
+    if (typeof onInvalid === "function")
+      for (const { error, text, index } of batch.rejected) onInvalid(error, text, index);
     return batch;
   }
 
   /**
    * Decodes each event alone, so that one that is not valid does not concern the others.
    *
-   * @param error the reason why the whole was rejected
+   * @param error the reason why the whole was rejected, to throw if it is no array
    * @internal
    */
   static scanEach(
     source: string | Uint8Array,
     format: BatchFormat,
     { lenient, onInvalid = "reject" }: BatchOptions,
-    error: FerryError,
+    error: FerryError | undefined,
     firstIndex: number,
   ): EventBatch {
     // In ISO-8859-1 each byte is one character, so positions in this text are positions of bytes.
@@ -257,9 +281,9 @@ export class EventBatch implements Iterable<CloudEvent> {
     if (typeof predicate !== "function" && typeof predicate?.matches !== "function")
       throw mustBe("filter", "a Filter, a function or an object with a function matches", predicate);
     if (this.#scanned && typeof predicate !== "function" && predicate.selectEvents) {
-      const indices = this.#scanned.indices ?? Uint32Array.from({ length: this.length }, (_, index) => index);
-      const selected = predicate.selectEvents(indices, () => this.#ensureScanned());
-      return this.subset(this.#scanned.indices ? positionsOf(selected, indices) : selected);
+      const { indices } = this.#scanned;
+      const selected = predicate.selectEvents(indices ?? this.length, () => this.#ensureScanned());
+      return this.subset(indices ? positionsOf(selected, indices) : selected);
     }
     const test = typeof predicate === "function" ? predicate : (event: CloudEvent) => predicate.matches(event);
     if (this.#events) return EventBatch.of(this.#events.filter(test));
@@ -291,8 +315,11 @@ export class EventBatch implements Iterable<CloudEvent> {
   #ensureScanned(): void {
     const scanned = this.#scanned!;
     if (isInMemory(scanned.scan)) return;
-    // It was checked before.
-    scanned.scan = scanBatch(this.#source!, scanned.format, true);
+    // It was checked before. Invalid lines must be recognized again.
+    scanned.scan = scanBatch(this.#source!, {
+      ...scanned.options,
+      isTrusted: scanned.options.isTrusted || !scanned.options.skipsInvalid,
+    });
   }
 
   /** The events as UTF-8 text. Events that arrived as JSON are copied byte for byte. */
@@ -370,8 +397,9 @@ async function* batchesOf(
     if (format === "batch" && version !== undefined && first !== version)
       throw new FerryError("ERR_INVALID_BATCH", `event ${index} of the batch ${REASONS[MIXED_VERSIONS]}`);
     version = first;
-    index += batch.length + batch.rejected.length;
-    if (batch.length > 0 || batch.rejected.length > 0) yield batch;
+    const count = EventBatch.countOf(batch);
+    index += count;
+    if (count > 0) yield batch;
   }
 }
 
@@ -398,6 +426,21 @@ function eventAdvice(value: unknown): string | undefined {
 function inBatch(error: FerryError, index: number): FerryError {
   const { code, message, attribute } = error;
   return new FerryError(code, `event ${index} of the batch: ${message}`, { attribute });
+}
+
+/** A line that was left out, with the error of decoding it alone. */
+function rejectedLine(source: string | Uint8Array, { start, end, index }: InvalidLine): RejectedEvent {
+  const line = source.slice(start, end);
+  const text = (typeof line === "string" ? line : new TextDecoder().decode(line)).trim();
+  try {
+    if (typeof line === "string") scanText(line);
+    else scanBytes(line);
+  } catch (error) {
+    if (error instanceof FerryError) return Object.freeze({ index, error, text });
+    throw error;
+  }
+  // The scan of all lines has rejected it.
+  throw new FerryError("ERR_INTERNAL");
 }
 
 const NONE_REJECTED: readonly RejectedEvent[] = Object.freeze([]);

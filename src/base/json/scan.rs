@@ -101,7 +101,7 @@ impl<'a, B: Block> Scanner<'a, B> {
     }
 
     /// A scanner at a byte of `text`, or at its end. Units are counted as if all before were ASCII.
-    fn starting_at(text: Padded<'a>, start: usize) -> Self {
+    pub(crate) fn starting_at(text: Padded<'a>, start: usize) -> Self {
         Self { pos: start.min(text.len()), ..Self::new(text) }
     }
 
@@ -161,6 +161,20 @@ impl<'a, B: Block> Scanner<'a, B> {
         while matches!(self.peek(), b' ' | b'\n' | b'\r' | b'\t') {
             self.pos += 1;
         }
+    }
+
+    /// The next line break, or the end of the text.
+    #[inline(always)]
+    pub(crate) fn line_end(&self) -> usize {
+        let mut at = self.pos;
+        while at < self.text.len() {
+            let breaks = B::equal_bytes(self.text.block_at(at), &[b'\n'; 16]);
+            if breaks != 0 {
+                return at + breaks.trailing_zeros() as usize;
+            }
+            at += 16;
+        }
+        self.text.len()
     }
 
     /// Moves over `byte` if it is next. Returns whether it was.

@@ -59,7 +59,7 @@ impl<'a> Runner<'a> {
         while let Some(step) = program.steps.get(next) {
             next += 1;
             let result = match step {
-                Step::Push(value) => Operand::Value(value.clone()),
+                Step::Push(value) => Operand::Value(value.borrowed()),
                 Step::Attribute(number) => self.attribute(program, event, *number),
                 Step::Exists(number) => {
                     let attribute = program.attributes.get(*number as usize);

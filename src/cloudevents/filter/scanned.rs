@@ -26,6 +26,8 @@ struct Note {
     end: u32,
     /// The index of the first of its extras.
     extras: u32,
+    /// All of it is ASCII, so that positions in UTF-16 units are positions in bytes.
+    is_ascii: bool,
 }
 
 /// An extension attribute, or a member whose position is not in the row.
@@ -78,10 +80,19 @@ impl Notes {
 }
 
 impl EventSink for Notes {
+    fn restart(&mut self) {
+        self.clear();
+    }
+
     #[inline(always)]
-    fn event(&mut self, table: &Table, start: usize, end: usize) -> Result<(), Rejection> {
+    fn event(&mut self, table: &Table, start: usize, end: usize, units: usize) -> Result<(), Rejection> {
         self.notes.try_reserve(1).map_err(|_| out_of_memory())?;
-        self.notes.push(Note { start: start as u32, end: end as u32, extras: self.extras.len() as u32 });
+        self.notes.push(Note {
+            start: start as u32,
+            end: end as u32,
+            extras: self.extras.len() as u32,
+            is_ascii: units == end - start,
+        });
         if table.row.extension_count > 0 || table.row.packed.contains(&UNPACKED) {
             return self.add_extras(table);
         }
@@ -129,6 +140,7 @@ pub struct ScannedEvent<'a> {
     /// The event.
     text: &'a [u8],
     extras: &'a [Extra],
+    is_ascii: bool,
 }
 
 impl<'a> ScannedEvent<'a> {
@@ -139,15 +151,15 @@ impl<'a> ScannedEvent<'a> {
             row,
             text: text.get(note.start as usize, note.end as usize),
             extras: notes.extras_of(index),
+            is_ascii: note.is_ascii,
         })
     }
 
     /// The bytes from one unit to another.
     fn slice(&self, start: u32, end: u32) -> &'a [u8] {
         let (start, end) = (start as usize, end as usize);
-        let head = self.text.get(..end).unwrap_or(self.text);
-        // Most events have only ASCII up to their data.
-        if head.is_ascii() {
+        // Most events have only ASCII, at least up to their data.
+        if self.is_ascii || self.text.get(..end).unwrap_or(self.text).is_ascii() {
             return self.text.get(start..end).unwrap_or_default();
         }
         let start_byte = byte_of(self.text, start);
@@ -170,11 +182,12 @@ impl<'a> ScannedEvent<'a> {
         if member == Member::Specversion {
             return Some(Value::Str(Cow::Borrowed(if self.row.version == 10 { "1.0" } else { "0.3" })));
         }
-        if !STRING_MEMBERS.contains(&member) || self.row.present & member.bit() == 0 {
+        if self.row.present & member.bit() == 0 {
             return None;
         }
         let has_escapes = self.row.escaped & member.bit() != 0;
-        match self.row.packed.get(member as usize).copied()? {
+        // The members after these have other positions there.
+        match self.row.packed.get(..=Member::SchemaUrl as usize)?.get(member as usize).copied()? {
             0 => None,
             UNPACKED => self.extras.iter().find_map(|extra| match extra {
                 Extra::Member { member: found, start, end } if *found == member => {

@@ -57,6 +57,15 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// The same value, without a copy of its text.
+    pub fn borrowed(&self) -> Value<'_> {
+        match self {
+            Self::Bool(value) => Value::Bool(*value),
+            Self::Int(value) => Value::Int(*value),
+            Self::Str(text) => Value::Str(Cow::Borrowed(text)),
+        }
+    }
+
     /// The value as a Boolean.
     pub fn to_bool(&self) -> Option<bool> {
         match self {

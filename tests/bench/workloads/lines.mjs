@@ -7,12 +7,14 @@ const HEADERS = { "content-type": "application/cloudevents+json" };
 const decoder = new TextDecoder();
 const encoder = new TextEncoder();
 
-export function lineTables({ ferry: { EventBatch }, sdk: { HTTP } }) {
+export function lineTables({ ferry: { EventBatch, Filter }, sdk: { HTTP } }) {
   return [
     {
       title: "validate 1000 lines, one of ten invalid, data 100 B",
       unit: "body",
       make() {
+        // From now on the module of the filters scans, which leaves invalid lines out in one pass.
+        Filter.sql("TRUE");
         const inputs = Array.from({ length: BODIES }, (_, at) => encoder.encode(body(300 + at)));
         const linesOf = (bytes) => decoder.decode(bytes).split("\n").filter(Boolean);
         const withSdk = (line) => HTTP.toEvent({ headers: HEADERS, body: line });

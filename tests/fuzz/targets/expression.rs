@@ -95,7 +95,12 @@ fn scan(bytes: &[u8]) -> Option<(Vec<Row>, Notes)> {
     let (mut scratch, mut table, mut layout) = (vec![0; bytes.len()], Table::new(), Layout::new());
     let mut context = ScanContext { scratch: &mut scratch, table: &mut table, layout: &mut layout };
     let mut notes = Notes::new();
-    let options = SequenceOptions { sequence: Sequence::Batch, in_bytes: true, is_trusted: false };
+    let options = SequenceOptions {
+        sequence: Sequence::Batch,
+        in_bytes: true,
+        is_trusted: false,
+        skips_invalid: false,
+    };
     let padded = Padded::new(bytes).expect("padded");
     (scan_sequence_into::<Swar, _>(padded, options, &mut rows, &mut context, &mut notes) == 0)
         .then_some((rows, notes))

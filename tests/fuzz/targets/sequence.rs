@@ -7,7 +7,7 @@ mod scan;
 
 use eventferry::base::json::block::Swar;
 use eventferry::base::json::padded::{Padded, pad};
-use eventferry::cloudevents::json::{ScanContext, Sequence, max_rows, scan_sequence};
+use eventferry::cloudevents::json::{ScanContext, Sequence, SequenceOptions, max_rows, scan_sequence_into};
 use eventferry::cloudevents::layout::Layout;
 use eventferry::cloudevents::table::{Row, Table};
 use libfuzzer_sys::fuzz_target;
@@ -33,6 +33,9 @@ fuzz_target!(|input: &[u8]| {
             assert_eq!(without_extent(by_byte), without_extent(&alone));
         }
     }
+    if sequence == Sequence::Lines && in_units.is_err() {
+        check_valid_lines(text);
+    }
     let expected = match sequence {
         Sequence::Batch => expected_batch(text),
         Sequence::Lines => expected_lines(text),
@@ -41,6 +44,39 @@ fuzz_target!(|input: &[u8]| {
         assert_eq!(in_units.ok().map(|rows| rows.len()), expected, "{:?}", String::from_utf8_lossy(text));
     }
 });
+
+/// With invalid lines left out, the rows are those of the lines that are events alone.
+fn check_valid_lines(text: &[u8]) {
+    let mut at = 0;
+    let lines = text.split(|byte| *byte == b'\n').map(|line| {
+        let start = at;
+        at += line.len() + 1;
+        (start, line)
+    });
+    let alone = |(start, line): (usize, &[u8])| {
+        let (mut row, _) = scan(line, &mut Layout::new()).ok()?;
+        let is_space = |byte: &u8| matches!(byte, b' ' | b'\r' | b'\t');
+        let before = line.iter().take_while(|byte| is_space(byte)).count();
+        let after = line.iter().rev().take_while(|byte| is_space(byte)).count();
+        row.set_extent((start + before) as u32, (start + line.len() - after) as u32);
+        Some(row)
+    };
+    let expected: Vec<Row> = lines.filter_map(alone).collect();
+    let options = SequenceOptions::from_number(2, true);
+    // It gives up when it has read far beyond many lines.
+    let Ok(found) = rows_with(text, options) else { return };
+    assert_eq!(found, expected, "{:?}", String::from_utf8_lossy(text));
+    if let Ok(text) = std::str::from_utf8(text) {
+        let in_units =
+            rows_with(text.as_bytes(), SequenceOptions::from_number(2, false)).expect("as in bytes");
+        for (by_unit, by_byte) in in_units.iter().zip(&found) {
+            let units = |byte: u32| text[..byte as usize].encode_utf16().count() as u32;
+            let (start, end) = by_byte.extent();
+            assert_eq!(by_unit.extent(), (units(start), units(end)));
+        }
+        assert_eq!(in_units.len(), found.len());
+    }
+}
 
 /// The number of events of a batch, by `serde_json` and a scan of each event. The inner `None` is a rejection.
 fn expected_batch(text: &[u8]) -> Option<Option<usize>> {
@@ -81,18 +117,17 @@ fn without_extent(row: &Row) -> Row {
 }
 
 fn rows_of(text: &[u8], sequence: Sequence, in_bytes: bool) -> Result<Vec<Row>, u32> {
+    rows_with(text, SequenceOptions::from_number(u32::from(sequence == Sequence::Lines), in_bytes))
+}
+
+fn rows_with(text: &[u8], options: SequenceOptions) -> Result<Vec<Row>, u32> {
     let bytes = pad(text);
     let mut scratch = vec![0; bytes.len()];
     let (mut table, mut layout) = (Table::new(), Layout::new());
     let mut rows = vec![Row::EMPTY; max_rows(text.len())];
     let mut context = ScanContext { scratch: &mut scratch, table: &mut table, layout: &mut layout };
-    match scan_sequence::<Swar>(
-        Padded::new(&bytes).expect("padded"),
-        sequence,
-        in_bytes,
-        &mut rows,
-        &mut context,
-    ) {
+    let padded = Padded::new(&bytes).expect("padded");
+    match scan_sequence_into::<Swar, _>(padded, options, &mut rows, &mut context, &mut ()) {
         0 => {
             rows.truncate(table.index as usize);
             Ok(rows)

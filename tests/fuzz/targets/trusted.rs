@@ -13,8 +13,10 @@ fuzz_target!(|input: &[u8]| {
     let Some((choice, text)) = input.split_first() else { return };
     let sequence = if choice % 2 == 0 { Sequence::Batch } else { Sequence::Lines };
     for in_bytes in [false, true] {
-        let full = rows_of(text, SequenceOptions { sequence, in_bytes, is_trusted: false });
-        let trusted = rows_of(text, SequenceOptions { sequence, in_bytes, is_trusted: true });
+        let full =
+            rows_of(text, SequenceOptions { sequence, in_bytes, is_trusted: false, skips_invalid: false });
+        let trusted =
+            rows_of(text, SequenceOptions { sequence, in_bytes, is_trusted: true, skips_invalid: false });
         if let Some(full) = full {
             assert_eq!(Some(full), trusted, "{:?}", String::from_utf8_lossy(text));
         }

@@ -90,7 +90,7 @@ export class Filter implements EventSelector {
   }
 
   /** @internal */
-  selectEvents(indices: Uint32Array, ensureScanned: () => void): Uint32Array {
+  selectEvents(indices: Uint32Array | number, ensureScanned: () => void): Uint32Array {
     return this.#program.select(indices, ensureScanned);
   }
 

@@ -60,16 +60,20 @@ export class Program {
     });
   }
 
-  /** The indices of the events of a scanned batch for which it is true. */
-  select(indices: Uint32Array, ensureScanned: () => void): Uint32Array {
-    if (indices.length === 0) return indices;
-    if (this.#callsUser) return indices.filter((index) => this.#evaluateAt(index, ensureScanned).value === true);
+  /** The indices of the events of a scanned batch for which it is true, among these, or among the first ones. */
+  select(indices: Uint32Array | number, ensureScanned: () => void): Uint32Array {
+    const length = typeof indices === "number" ? indices : indices.length;
+    if (length === 0) return new Uint32Array(0);
+    if (this.#callsUser) {
+      const all = typeof indices === "number" ? Uint32Array.from({ length }, (_, index) => index) : indices;
+      return all.filter((index) => this.#evaluateAt(index, ensureScanned).value === true);
+    }
     const number = this.#number();
     ensureScanned();
     return filters.call(() => {
-      const address = filters.exports.selection(indices.length);
-      const view = () => new Uint32Array(filters.exports.memory.buffer, address, indices.length);
-      view().set(indices);
+      const address = filters.exports.selection(length);
+      const view = () => new Uint32Array(filters.exports.memory.buffer, address, length);
+      if (typeof indices !== "number") view().set(indices);
       const count = filters.exports.select(number);
       return view().slice(0, count);
     });
