@@ -1,5 +1,6 @@
 // `npm run bench`: compares eventferry with npm `cloudevents` and with plain JSON in every installed runtime, its outbox
-// with OpenTelemetry and Segment, and its streaming client with CometD's, both in Node.
+// with OpenTelemetry and Segment, and its streaming client with CometD's, both in Node. Also shows where the time of each
+// operation goes.
 //
 // `npm run bench -- --help` explains the flags.
 import { spawnSync } from "node:child_process";
@@ -13,6 +14,8 @@ import { coldStart } from "./cold.mjs";
 import { writeTable } from "./markdown.mjs";
 import { outbox } from "./outbox/outbox.mjs";
 import { printOutbox } from "./outbox/table.mjs";
+import { steps } from "./steps/steps.mjs";
+import { printSteps } from "./steps/table.mjs";
 import { printColdStarts, printTables } from "./table.mjs";
 
 const here = import.meta.dirname;
@@ -25,7 +28,7 @@ const flags = readArguments({
     quick: { description: "few rounds, to check that the benchmarks run" },
     only: {
       value: "<runtimes>",
-      description: "some of node, bun, deno, chromium, firefox, outbox and bayeux, separated by commas",
+      description: "some of node, bun, deno, chromium, firefox, outbox, bayeux and steps, separated by commas",
     },
     filter: { value: "<text>", description: "only workloads with this text in their title" },
     json: { description: "print the results as JSON" },
@@ -47,7 +50,7 @@ const COMMANDS = {
   deno: [bin("deno"), "run", "--allow-all", "--no-lock", "--quiet"],
 };
 const RUNTIMES = [...Object.keys(COMMANDS), "chromium", "firefox"];
-const CHOICES = [...RUNTIMES, "outbox", "bayeux"];
+const CHOICES = [...RUNTIMES, "outbox", "bayeux", "steps"];
 
 for (const name of only ?? [])
   if (!CHOICES.includes(name)) fail(`unknown runtime ${JSON.stringify(name)}; the choices are ${CHOICES.join(", ")}`);
@@ -92,12 +95,22 @@ if (!only || only.includes("bayeux")) {
     process.exitCode = 1;
   }
 }
+let ofSteps = {};
+if (!only || only.includes("steps")) {
+  note(`\x1b[36m▸\x1b[0m measuring where the time goes`);
+  try {
+    ofSteps = await steps(options);
+  } catch (error) {
+    note(`\x1b[31m✗\x1b[0m steps: ${error.message}`);
+    process.exitCode = 1;
+  }
+}
 if (isWritten && process.exitCode === undefined) {
   writeTable(join(here, "../../www/docs/performance.md"), results);
   note("\x1b[36m▸\x1b[0m wrote www/docs/performance.md");
 }
 if (asJson) {
-  console.log(JSON.stringify({ results, starts, outbox: ofOutbox, bayeux: ofBayeux }, undefined, 2));
+  console.log(JSON.stringify({ results, starts, outbox: ofOutbox, bayeux: ofBayeux, steps: ofSteps }, undefined, 2));
 } else {
   if (Object.keys(results).length > 0) {
     console.log(
@@ -108,6 +121,7 @@ if (asJson) {
   printColdStarts(starts);
   printOutbox(ofOutbox);
   printBayeux(ofBayeux);
+  printSteps(ofSteps);
 }
 
 async function inRuntime(name) {
