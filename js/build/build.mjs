@@ -2,14 +2,14 @@
 //
 //   each module: cargo -> wasm-bindgen -> patch the glue -> wasm-opt -> compile gate
 //   the text copier of browsers, the reader of modules as text: assemble
-//   then: tsc -> modules as text -> entries -> CommonJS -> demo
+//   then: tsc -> modules as text -> entries -> bundles for Node -> CommonJS -> demo
 import { createHash } from "node:crypto";
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { readArguments } from "../cli/arguments.mjs";
 import { writeLlmsTexts } from "./llms.mjs";
-import { moduleText } from "./module-text.mjs";
+import { moduleText, withId } from "./module-text.mjs";
 import { MODULES } from "./modules.mjs";
 import { writeNotices } from "./notices.mjs";
 import {
@@ -68,6 +68,7 @@ step("compiling the TypeScript");
 run("npx", ["--no-install", "tsc"]);
 await writeModuleTexts();
 await writeEntries();
+await bundleForNode();
 await buildCommonJs();
 step("bundling the demo");
 await buildDemo("dist/demo");
@@ -195,29 +196,67 @@ function patchGlue(glue, name) {
   return transformSync(glue, { minify: true, treeShaking: true, format: "esm", target: "es2022" }).code;
 }
 
-/** Writes the modules as JavaScript, with the compiled file that reads them. */
+/** Ends each module with its id, and writes it as JavaScript with the compiled file that reads it. */
 async function writeModuleTexts() {
   step("writing the modules as text");
   const { moduleBytes } = await import(pathToFileURL(join(root, "dist/engine/module-bytes.js")).href);
-  const write = (name, file) =>
-    writeFileSync(`dist/wasm/${name}.inline.js`, moduleText(readFileSync(file), moduleBytes));
-  for (const name of Object.keys(MODULES)) write(name, `dist/wasm/${name}.wasm`);
-  write("copy-ascii", COPIER);
+  const write = (name, wasm) => writeFileSync(`dist/wasm/${name}.inline.js`, moduleText(wasm, moduleBytes));
+  for (const name of Object.keys(MODULES)) {
+    const wasm = withId(readFileSync(`dist/wasm/${name}.wasm`));
+    writeFileSync(`dist/wasm/${name}.wasm`, wasm);
+    write(name, wasm);
+  }
+  write("copy-ascii", readFileSync(COPIER));
 }
 
 /**
- * For runtimes without require(esm): the same files once more, in a folder that says it is CommonJS. Not bundled, so that
- * entry points share their classes.
+ * Bundles the entry points for Node, Bun and Deno, where each file that is loaded takes its time. All at once, so that what
+ * several of them use is in parts that they share: a class is the same one from every entry point.
+ */
+async function bundleForNode() {
+  step("bundling for Node");
+  const folder = "dist/entries/node";
+  const entries = readdirSync(folder);
+  // It imports all of them, or the parts would be more and smaller.
+  const imports = entries.map((file) => `import "./${file}";\n`).join("");
+  writeFileSync(`${folder}/internals.js`, `${imports}export * from "../../../js/build/internals.mjs";\n`);
+  const { outputFiles } = await esbuild({
+    entryPoints: [...entries, "internals.js"].map((file) => `${folder}/${file}`),
+    outdir: folder,
+    chunkNames: "part-[hash]",
+    bundle: true,
+    splitting: true,
+    write: false,
+    format: "esm",
+    platform: "node",
+    target: "es2022",
+    packages: "external",
+    logLevel: "error",
+  });
+  for (const { path, text } of outputFiles) writeFileSync(path, withClassNames(text));
+  // They are in the bundles, and nothing else imports them.
+  for (const file of readdirSync("dist/engine/load").filter((file) => /\.node\.(?:js|d\.ts)$/.test(file)))
+    rmSync(`dist/engine/load/${file}`);
+}
+
+/** Gives a class its name again: esbuild changes that of one that uses itself, and so its `name`. */
+function withClassNames(text) {
+  for (const [, name] of text.matchAll(/^var (\w+) = class _\1\b/gm))
+    text = text.replaceAll(new RegExp(`(?<![\\w$])_${name}\\b`, "g"), name);
+  return text;
+}
+
+/**
+ * For runtimes without require(esm): the bundles for Node once more, in a folder that says it is CommonJS, with the
+ * declarations of all files.
  */
 async function buildCommonJs() {
   step("translating to CommonJS");
-  const scripts = readdirSync("dist", { recursive: true }).filter(
-    (file) => file.endsWith(".js") && !/\.(workerd|edge)\.js$|^entries\/.+\//.test(file),
-  );
+  const folder = "dist/entries/node";
+  const files = readdirSync(folder).filter((file) => file !== "internals.js");
   await esbuild({
-    entryPoints: scripts.filter((file) => !file.startsWith("cjs")).map((file) => `dist/${file}`),
-    outbase: "dist",
-    outdir: "dist/cjs",
+    entryPoints: files.map((file) => `${folder}/${file}`),
+    outdir: "dist/cjs/entries",
     format: "cjs",
     platform: "node", // so that Node finds the names of the exports
     target: "es2022",

@@ -6,6 +6,10 @@
 // `js/engine/read-module-text.wat` visits the bytes in the same order, and has the same numbers. `moduleText` reads each text
 // that it has made, so the build stops where the two differ.
 
+import { createHash } from "node:crypto";
+
+const ID_LENGTH = 16;
+
 /** What stands for itself in a text: printable, not escaped in a string, and not the mark of a pair, } or ~. */
 const SINGLE = /[ !#-[\]-|]/;
 /**
@@ -49,7 +53,26 @@ const OPERANDS = [
   [0xfb, 0xfd, SEVERAL],
 ];
 
-/** The JavaScript that exports a module as `text`. `moduleBytes`: that of `js/engine/module-bytes.ts`. */
+/**
+ * Ends a module with its id, which is made from its bytes, as a custom section that engines ignore. `js/engine/module-file.ts`
+ * knows by it which module a file is. A module that has one stays as it is.
+ */
+export function withId(wasm) {
+  if (idOf(wasm) !== undefined) return wasm;
+  const name = "id";
+  const id = createHash("sha256").update(wasm).digest("hex").slice(0, ID_LENGTH);
+  const section = [0, 1 + name.length + id.length, name.length, ...Buffer.from(name + id)];
+  return Buffer.concat([wasm, Buffer.from(section)]);
+}
+
+/** The id of a module, undefined if it has none. */
+function idOf(wasm) {
+  // The length of the name of the section, the name, and the id.
+  const end = wasm.subarray(-ID_LENGTH - 3).toString("latin1");
+  return end.startsWith("\u0002id") ? end.slice(3) : undefined;
+}
+
+/** The JavaScript that exports a module as `text`, and its id, if it has one, as `id`. `moduleBytes`: that of `js/engine/module-bytes.ts`. */
 export function moduleText(wasm, moduleBytes) {
   const characters = characterTable();
   const lists = sortedBytes(wasm).map((list, at) => list.map((byte) => characters[(byte + SHIFTS[at]) & 255]).join(""));
@@ -58,7 +81,9 @@ export function moduleText(wasm, moduleBytes) {
     throw new Error("the module does not come back from its text as it went in");
   if (lists.some((list) => /<\/script|<!--/i.test(list)))
     throw new Error("the text of the module would end a script in a page; choose other numbers in SHIFTS");
-  return `export const text = ${JSON.stringify(text)};\n`;
+  const id = idOf(wasm);
+  const line = id === undefined ? "" : `export const id = "${id}";\n`;
+  return `${line}export const text = ${JSON.stringify(text)};\n`;
 }
 
 /**

@@ -42,7 +42,7 @@ export async function main(
   const port = readPort(flags.port);
   const ports = port === undefined ? Array.from({ length: PORTS_TO_TRY }, (_, at) => DEFAULT_PORT + at) : [port];
   await prepare();
-  const { createEmulator } = await import("../../dist/entries/testing.js");
+  const { createEmulator } = await import("../../dist/entries/node/testing.js");
   const emulator = createEmulator({
     services: [{ prefix: "/", handle: (request, { pathname }) => serveFile(request, pathname, folders) }],
   });

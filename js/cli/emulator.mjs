@@ -1,6 +1,6 @@
 // `npx eventferry emulator`: the emulator of `eventferry/testing` as a server, for first steps and for programs in other
 // languages. It prints the CloudEvents that it receives.
-import { createEmulator } from "../../dist/entries/testing.js";
+import { createEmulator } from "../../dist/entries/node/testing.js";
 import { readArguments } from "./arguments.mjs";
 import { DEFAULT_PORT, closeOnSignals, listen, readPort } from "./serve.mjs";
 

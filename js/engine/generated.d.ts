@@ -8,6 +8,8 @@ declare module "*/wasm/codecs.glue.js" {
 }
 
 declare module "*/wasm/codecs.inline.js" {
+  /** The end of its file, see `js/engine/module-file.ts`. */
+  export const id: string;
   export const text: import("./module-bytes.js").ModuleText;
 }
 
@@ -19,6 +21,8 @@ declare module "*/wasm/filters.glue.js" {
 }
 
 declare module "*/wasm/filters.inline.js" {
+  /** The end of its file, see `js/engine/module-file.ts`. */
+  export const id: string;
   export const text: import("./module-bytes.js").ModuleText;
 }
 
@@ -34,6 +38,8 @@ declare module "*/wasm/publish.glue.js" {
 }
 
 declare module "*/wasm/publish.inline.js" {
+  /** The end of its file, see `js/engine/module-file.ts`. */
+  export const id: string;
   export const text: import("./module-bytes.js").ModuleText;
 }
 
@@ -49,6 +55,8 @@ declare module "*/wasm/glassflow.glue.js" {
 }
 
 declare module "*/wasm/glassflow.inline.js" {
+  /** The end of its file, see `js/engine/module-file.ts`. */
+  export const id: string;
   export const text: import("./module-bytes.js").ModuleText;
 }
 
@@ -61,6 +69,8 @@ declare module "*/wasm/glassflow-management.glue.js" {
 }
 
 declare module "*/wasm/glassflow-management.inline.js" {
+  /** The end of its file, see `js/engine/module-file.ts`. */
+  export const id: string;
   export const text: import("./module-bytes.js").ModuleText;
 }
 
@@ -76,6 +86,8 @@ declare module "*/wasm/events-protocol.glue.js" {
 }
 
 declare module "*/wasm/events-protocol.inline.js" {
+  /** The end of its file, see `js/engine/module-file.ts`. */
+  export const id: string;
   export const text: import("./module-bytes.js").ModuleText;
 }
 
@@ -91,6 +103,8 @@ declare module "*/wasm/streams.glue.js" {
 }
 
 declare module "*/wasm/streams.inline.js" {
+  /** The end of its file, see `js/engine/module-file.ts`. */
+  export const id: string;
   export const text: import("./module-bytes.js").ModuleText;
 }
 

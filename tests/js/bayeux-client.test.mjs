@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { inspect } from "node:util";
 import { BayeuxClient, CloudEvent, isFerryError } from "eventferry";
-import { streams } from "../../dist/engine/load/streams.js";
+import { streams } from "../../dist/entries/node/internals.js";
 import { BayeuxServer, recordEvents, url } from "./bayeux-server.mjs";
 import { sleep, until, virtualTime } from "./virtual-clock.mjs";
 

@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { CloudEvent, EventBatch, fromHttp, fromRequest, memoryStore, Publisher } from "eventferry";
 import { GlassFlowClient } from "eventferry/glassflow";
-import { publish } from "../../dist/engine/load/publish.js";
+import { publish } from "../../dist/entries/node/internals.js";
 import { virtualTime } from "./virtual-clock.mjs";
 
 virtualTime();

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as api from "eventferry/events-protocol";
-import { eventsProtocol } from "../../dist/engine/load/events-protocol.js";
+import { eventsProtocol } from "../../dist/entries/node/internals.js";
 import { flood, floodProcessor } from "./events-protocol-flood.mjs";
 import { collectGarbage } from "./garbage-collector.mjs";
 

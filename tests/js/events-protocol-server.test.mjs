@@ -13,7 +13,7 @@ import {
   RequestEvent,
   ResponseEvent,
 } from "eventferry/events-protocol";
-import { eventsProtocol } from "../../dist/engine/load/events-protocol.js";
+import { eventsProtocol } from "../../dist/entries/node/internals.js";
 import { sleep, virtualClock, virtualTime } from "./virtual-clock.mjs";
 
 virtualTime();

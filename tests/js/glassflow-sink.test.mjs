@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { inspect } from "node:util";
 import { runInNewContext } from "node:vm";
-import { glassflow } from "../../dist/engine/load/glassflow.js";
+import { glassflow } from "../../dist/entries/node/internals.js";
 import {
   BASE,
   TOKEN,

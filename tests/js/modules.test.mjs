@@ -9,13 +9,13 @@ import { fileURLToPath } from "node:url";
 import { runInThisContext } from "node:vm";
 import { build } from "esbuild";
 import { CloudEvent, isFerryError, memoryStore, Publisher } from "eventferry";
-import { codecs } from "../../dist/engine/load/codecs.js";
-import { publish } from "../../dist/engine/load/publish.js";
 import { moduleBytes } from "../../dist/engine/module-bytes.js";
 import { ENTRY_POINTS } from "../../js/build/entry-points.mjs";
 import { identifier, MODULES } from "../../js/build/modules.mjs";
 import { trap } from "./outbox-fixtures.mjs";
 
+const internals = await import("../../dist/entries/node/internals.js");
+const { codecs, publish } = internals;
 const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
 const subpath = (name) => (name === "index" ? "eventferry" : `eventferry/${name}`);
 const text = '{"specversion":"1.0","id":"1","source":"/s","type":"t"}';
@@ -68,14 +68,7 @@ test("a trap in publish leaves the memory of the codecs untouched, and the last 
 });
 
 /** All modules, each with its name. */
-const EVERY_MODULE = Object.fromEntries(
-  await Promise.all(
-    Object.keys(MODULES).map(async (name) => {
-      const exported = await import(`../../dist/engine/load/${name}.js`);
-      return [name, exported[identifier(name)]];
-    }),
-  ),
-);
+const EVERY_MODULE = Object.fromEntries(Object.keys(MODULES).map((name) => [name, internals[identifier(name)]]));
 
 for (const [name, module] of Object.entries(EVERY_MODULE)) {
   test(`a trap in ${name} discards its instance alone: the others keep their memory and what is in it`, () => {

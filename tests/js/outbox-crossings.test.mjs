@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { CloudEvent, memoryStore, Publisher } from "eventferry";
-import { publish } from "../../dist/engine/modules/publish.js";
+import { publish } from "../../dist/entries/node/internals.js";
 
 /** Records the methods of outboxes that are called, in `calls`. */
 function recordCalls(t) {

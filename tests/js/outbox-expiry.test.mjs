@@ -170,7 +170,7 @@ test("a trap of the engine forgets no time", async () => {
   const { delivered } = session.publish(event("expired", { expirytime: PAST }));
   const result = delivered.catch(({ code }) => code);
   await session.flush();
-  const { publish } = await import("../../dist/engine/modules/publish.js");
+  const { publish } = await import("../../dist/entries/node/internals.js");
   const { trap } = await import("./outbox-fixtures.mjs");
   assert.throws(() => publish.call(trap), { code: "ERR_INTERNAL" });
   publisher.outbox.resume();

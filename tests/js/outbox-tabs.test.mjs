@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { FerryError, memoryStore } from "eventferry";
-import { TrackedSegment } from "../../dist/outbox/tracked-segment.js";
+import { TrackedSegment } from "../../dist/entries/node/internals.js";
 import { balance, event, listen, never, publisherTo, server } from "./outbox-fixtures.mjs";
 import { sleep, until, virtualTime } from "./virtual-clock.mjs";
 

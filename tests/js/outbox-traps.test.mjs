@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { isFerryError, memoryStore } from "eventferry";
-import { publish } from "../../dist/engine/load/publish.js";
+import { publish } from "../../dist/entries/node/internals.js";
 import { balance, event, publisherTo, server, storeWith, trap } from "./outbox-fixtures.mjs";
 import { sleep, until, virtualClock, virtualTime } from "./virtual-clock.mjs";
 

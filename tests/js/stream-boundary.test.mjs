@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { memoryStore, replayStore, SalesforceClient, sessionAuth } from "eventferry/salesforce";
 import { createEmulator } from "eventferry/testing";
-import * as glue from "../../dist/wasm/streams.glue.js";
+import { streams } from "../../dist/entries/node/internals.js";
 
 /** Counts the calls of all methods of these ports, by name. */
 function countCalls(...ports) {
@@ -22,7 +22,7 @@ function countCalls(...ports) {
 }
 
 test("one received message crosses the boundary at most four times, with a replay position saved", async () => {
-  const calls = countCalls(glue.StreamPort, glue.MarksPort);
+  const calls = countCalls(streams.glue.StreamPort, streams.glue.MarksPort);
   const emulator = createEmulator();
   const instanceUrl = "https://emulator.example/salesforce";
   const auth = sessionAuth({ accessToken: emulator.salesforce.issueToken(), instanceUrl });

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { Readable } from "node:stream";
 import { test } from "node:test";
-import { publish } from "../../dist/engine/load/publish.js";
+import { publish } from "../../dist/entries/node/internals.js";
 import { startExchange } from "../../dist/platform/fetch.js";
 import { sleep, virtualTime } from "./virtual-clock.mjs";
 

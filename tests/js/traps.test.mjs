@@ -2,8 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { CloudEvent, isFerryError, Publisher } from "eventferry";
-import { codecs } from "../../dist/engine/load/codecs.js";
-import { publish } from "../../dist/engine/load/publish.js";
+import { codecs, publish } from "../../dist/entries/node/internals.js";
 import { EngineModule } from "../../dist/engine/module.js";
 import { Pump } from "../../dist/engine/pump.js";
 import { sleep, virtualTime } from "./virtual-clock.mjs";

@@ -6,11 +6,18 @@
 //   await until(() => done);        // fails after 60 s of virtual time
 //   await realTime(promise);        // the clock stands still until real I/O has settled the promise
 import { after, before } from "node:test";
-import { replaceClock } from "../../dist/platform/clock.js";
+import { replaceClock as replaceClockOfPackage } from "../../dist/entries/node/internals.js";
+import { replaceClock as replaceClockOfFiles } from "../../dist/platform/clock.js";
 
 /** Turns of the event loop without which nothing more is expected to happen by itself: as many as a response takes to its reader, and some more. */
 const QUIET_TURNS = 12;
 const START_UNIX_MS = Date.UTC(2026, 0, 1);
+
+/** Replaces the clock of the package, as Node loads it, and that of single files which a test imports. */
+function replaceClock(clock) {
+  replaceClockOfPackage(clock);
+  replaceClockOfFiles(clock);
+}
 
 /** Puts a virtual clock in place. `stop` brings the real one back. */
 export function startVirtualClock({ unixMs = START_UNIX_MS } = {}) {

@@ -16,7 +16,7 @@ import {
   webhook,
 } from "eventferry/cloudevents";
 import { gzipSync } from "node:zlib";
-import { replaceClock } from "../../dist/platform/clock.js";
+import { replaceClock } from "../../dist/entries/node/internals.js";
 
 const url = "https://hook.example/events";
 const event = new CloudEvent({ id: "1", type: "t", source: "/s", data: { a: 1 } });
