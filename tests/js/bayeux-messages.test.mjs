@@ -1,7 +1,7 @@
 // Fields of messages that are cut out of a response when they are read.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { SalesforceClient, sessionAuth } from "../../dist/entries/salesforce.js";
+import { SalesforceClient, sessionAuth } from "eventferry/salesforce";
 import { sleep, until, virtualTime } from "./virtual-clock.mjs";
 
 virtualTime();

@@ -4,8 +4,8 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { createEmulator } from "../../dist/entries/testing.js";
-import { isFerryError } from "../../dist/entries/bc-events.js";
+import { createEmulator } from "eventferry/testing";
+import { isFerryError } from "eventferry/bc-events";
 import { readCases } from "../vectors.mjs";
 import { testCases } from "./case-tests.mjs";
 import { onlyKnown, onlyOneOf } from "./known-keys.mjs";

@@ -1,8 +1,8 @@
 // BriteEvents with the outbox: batches, jobs, the meaning of responses, and that no event is lost.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { memoryStore } from "../../dist/entries/bc-events.js";
-import { createEmulator } from "../../dist/entries/testing.js";
+import { memoryStore } from "eventferry/bc-events";
+import { createEmulator } from "eventferry/testing";
 import { clientTo, server } from "./bc-events-fixtures.mjs";
 import { virtualClock, virtualTime } from "./virtual-clock.mjs";
 

@@ -1,7 +1,7 @@
 // The BriteEvents service of the emulator.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { createEmulator, isFerryError } from "../../dist/entries/testing.js";
+import { createEmulator, isFerryError } from "eventferry/testing";
 import { virtualTime } from "./virtual-clock.mjs";
 
 virtualTime();

@@ -1,6 +1,6 @@
 // Shared by the tests of BriteEvents: topics, a scripted server, a client for it, and the error that a function throws.
-import { memoryStore } from "../../dist/entries/index.js";
-import { BriteEventsClient } from "../../dist/entries/bc-events.js";
+import { memoryStore } from "eventferry";
+import { BriteEventsClient } from "eventferry/bc-events";
 
 export const API = "https://events.example.com/v1";
 const object = { type: "object" };

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { inspect, isDeepStrictEqual } from "node:util";
-import { BriteEventsSession } from "../../dist/entries/bc-events.js";
+import { BriteEventsSession } from "eventferry/bc-events";
 import { clientTo, server, thrown } from "./bc-events-fixtures.mjs";
 import { problemsOf } from "./typescript.mjs";
 import { virtualTime } from "./virtual-clock.mjs";

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { inspect } from "node:util";
-import { BriteEventsClient, memoryStore } from "../../dist/entries/bc-events.js";
+import { BriteEventsClient, memoryStore } from "eventferry/bc-events";
 import { API, clientTo, server, thrown, topics } from "./bc-events-fixtures.mjs";
 import { virtualTime } from "./virtual-clock.mjs";
 

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { pathToFileURL } from "node:url";
-import { BriteEventsClient } from "../../dist/entries/bc-events.js";
+import { BriteEventsClient } from "eventferry/bc-events";
 import { clientTo, server, thrown, topics } from "./bc-events-fixtures.mjs";
 import { virtualTime } from "./virtual-clock.mjs";
 

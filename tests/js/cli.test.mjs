@@ -5,7 +5,7 @@ import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { CloudEvent, toBatch } from "../../dist/entries/cloudevents.js";
+import { CloudEvent, toBatch } from "eventferry/cloudevents";
 
 const program = fileURLToPath(new URL("../../js/cli/eventferry.mjs", import.meta.url));
 const run = (...args) => spawnSync(process.execPath, [program, ...args], { encoding: "utf8" });

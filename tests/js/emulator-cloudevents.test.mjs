@@ -1,15 +1,8 @@
 // The CloudEvents service of the emulator: receiving, storing, returning and the OPTIONS requests.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import {
-  batchFromRequest,
-  CloudEvent,
-  fromRequest,
-  toBatch,
-  toBinary,
-  toStructured,
-} from "../../dist/entries/cloudevents.js";
-import { createEmulator, isFerryError } from "../../dist/entries/testing.js";
+import { batchFromRequest, CloudEvent, fromRequest, toBatch, toBinary, toStructured } from "eventferry/cloudevents";
+import { createEmulator, isFerryError } from "eventferry/testing";
 import { bytesOf, event, hasCode, ORIGIN, post } from "./emulator-fixtures.mjs";
 import { virtualClock, virtualTime } from "./virtual-clock.mjs";
 

@@ -11,7 +11,7 @@ import {
   toBatch,
   toBinary,
   toStructured,
-} from "../../dist/entries/cloudevents.js";
+} from "eventferry/cloudevents";
 import { vectorPath } from "../vectors.mjs";
 import { ORIGIN, post, withServer } from "./emulator-fixtures.mjs";
 

@@ -1,8 +1,8 @@
 // The faults of the emulator, through its fetch handler.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { toBinary } from "../../dist/entries/cloudevents.js";
-import { createEmulator } from "../../dist/entries/testing.js";
+import { toBinary } from "eventferry/cloudevents";
+import { createEmulator } from "eventferry/testing";
 import { event, hasCode, ORIGIN, post } from "./emulator-fixtures.mjs";
 import { abortAfter, sleep, virtualClock, virtualTime } from "./virtual-clock.mjs";
 import { collectGarbage } from "./garbage-collector.mjs";

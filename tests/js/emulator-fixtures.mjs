@@ -1,7 +1,7 @@
 // Helpers of the emulator tests: events, requests, and readers of server-sent events and sockets.
 import { connect } from "node:net";
-import { CloudEvent } from "../../dist/entries/cloudevents.js";
-import { createEmulator, isFerryError } from "../../dist/entries/testing.js";
+import { CloudEvent } from "eventferry/cloudevents";
+import { createEmulator, isFerryError } from "eventferry/testing";
 
 /** Any origin will do: the emulator looks only at the path. */
 export const ORIGIN = "http://emulator.test";

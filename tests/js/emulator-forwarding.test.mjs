@@ -1,8 +1,8 @@
 // The emulator forwards received CloudEvents to another server.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { toBatch, toBinary } from "../../dist/entries/cloudevents.js";
-import { createEmulator, isFerryError } from "../../dist/entries/testing.js";
+import { toBatch, toBinary } from "eventferry/cloudevents";
+import { createEmulator, isFerryError } from "eventferry/testing";
 import { event, hasCode, ORIGIN, post } from "./emulator-fixtures.mjs";
 import { sleep, virtualTime } from "./virtual-clock.mjs";
 

@@ -3,8 +3,8 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer } from "node:net";
 import { test } from "node:test";
-import { CloudEvent, toBinary, toStructured } from "../../dist/entries/cloudevents.js";
-import { createEmulator, isFerryError } from "../../dist/entries/testing.js";
+import { CloudEvent, toBinary, toStructured } from "eventferry/cloudevents";
+import { createEmulator, isFerryError } from "eventferry/testing";
 import { event, hasCode, ORIGIN, post, readBlocks, sendRaw, takeEvents, withServer } from "./emulator-fixtures.mjs";
 
 test("custom services are reached by their prefix, and their errors become 500 responses", async () => {

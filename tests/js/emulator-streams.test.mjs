@@ -1,8 +1,8 @@
 // The server-sent events of the emulator's CloudEvents service.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { CloudEvent, toBinary } from "../../dist/entries/cloudevents.js";
-import { createEmulator } from "../../dist/entries/testing.js";
+import { CloudEvent, toBinary } from "eventferry/cloudevents";
+import { createEmulator } from "eventferry/testing";
 import { event, ORIGIN, post, readBlocks, takeEvents } from "./emulator-fixtures.mjs";
 import { virtualTime } from "./virtual-clock.mjs";
 

@@ -1,7 +1,7 @@
 // Servers that reject batches.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { CloudEvent, fromRequest, memoryStore, Publisher } from "../../dist/entries/index.js";
+import { CloudEvent, fromRequest, memoryStore, Publisher } from "eventferry";
 import { virtualTime } from "./virtual-clock.mjs";
 
 virtualTime();

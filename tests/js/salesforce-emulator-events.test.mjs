@@ -1,7 +1,7 @@
 // Events of the Salesforce emulator: replay and publishing.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { createEmulator } from "../../dist/entries/testing.js";
+import { createEmulator } from "eventferry/testing";
 import { advance, CHANNEL, isError, ORIGIN, opened, Peer, replayIds } from "./salesforce-emulator-fixtures.mjs";
 import { virtualClock, virtualTime } from "./virtual-clock.mjs";
 

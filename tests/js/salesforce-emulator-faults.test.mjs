@@ -1,7 +1,7 @@
 // Faults of the Salesforce emulator, what it records for tests, and CORS.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { createEmulator } from "../../dist/entries/testing.js";
+import { createEmulator } from "eventferry/testing";
 import {
   CHANNEL,
   isError,

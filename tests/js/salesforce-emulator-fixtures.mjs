@@ -1,6 +1,6 @@
 // What the test files of the Salesforce emulator share: a token request, and a minimal client.
 import assert from "node:assert/strict";
-import { createEmulator, isFerryError } from "../../dist/entries/testing.js";
+import { createEmulator, isFerryError } from "eventferry/testing";
 import { realTime, virtualClock } from "./virtual-clock.mjs";
 
 export const ORIGIN = "http://emulator.test";

@@ -1,7 +1,7 @@
 // The login of the Salesforce emulator: grants, accounts, refresh tokens, JWT.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { createEmulator } from "../../dist/entries/testing.js";
+import { createEmulator } from "eventferry/testing";
 import { isError, login, ORIGIN, overLoopback, PASSWORD } from "./salesforce-emulator-fixtures.mjs";
 import { virtualClock, virtualTime } from "./virtual-clock.mjs";
 

@@ -1,7 +1,7 @@
 // Sessions of the Salesforce emulator: handshakes and held polls.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { createEmulator } from "../../dist/entries/testing.js";
+import { createEmulator } from "eventferry/testing";
 import { advance, CHANNEL, opened, overLoopback, Peer, replayIds, untilHeld } from "./salesforce-emulator-fixtures.mjs";
 import { virtualTime } from "./virtual-clock.mjs";
 

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { inspect } from "node:util";
-import { createEmulator, isFerryError } from "../../dist/entries/testing.js";
+import { createEmulator, isFerryError } from "eventferry/testing";
 import { salesforceProxy } from "../../dist/systems/salesforce/proxy.js";
 import { realTime, virtualTime } from "./virtual-clock.mjs";
 

@@ -1,8 +1,8 @@
 // The client, through the proxy, against the emulator: the proxy or the client recovers from faults of Salesforce.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { SalesforceClient, passwordAuth, salesforceProxy, sessionAuth } from "../../dist/entries/salesforce.js";
-import { createEmulator, isFerryError } from "../../dist/entries/testing.js";
+import { SalesforceClient, passwordAuth, salesforceProxy, sessionAuth } from "eventferry/salesforce";
+import { createEmulator, isFerryError } from "eventferry/testing";
 import { realTime, virtualTime } from "./virtual-clock.mjs";
 
 virtualTime();
