@@ -7,5 +7,6 @@ export { glassflow } from "../../dist/engine/load/glassflow.node.js";
 export { glassflowManagement } from "../../dist/engine/load/glassflow-management.node.js";
 export { publish } from "../../dist/engine/load/publish.node.js";
 export { streams } from "../../dist/engine/load/streams.node.js";
+export { digestOf, scopeFor } from "../../dist/outbox/identity.js";
 export { TrackedSegment } from "../../dist/outbox/tracked-segment.js";
 export { replaceClock } from "../../dist/platform/clock.js";

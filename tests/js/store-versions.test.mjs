@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { durableObjectStore, fileStore, localStorageStore } from "eventferry";
-import { digestOf, scopeFor } from "../../dist/outbox/identity.js";
+import { digestOf, scopeFor } from "../../dist/entries/node/internals.js";
 import { change, deadKeys, deadLetter, keys, segment } from "../stores/contract.mjs";
 import { event, listen, publisherTo, server, storeWith } from "./outbox-fixtures.mjs";
 
