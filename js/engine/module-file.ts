@@ -1,5 +1,5 @@
 /**
- * Reads the file of a module, which the package has beside its JavaScript. That takes a tenth of the time of the text.
+ * Reads the file of a module, which the package has beside its JavaScript. That is quicker than to put the text back in order.
  *
  * A file with the name of the module may be another one: a bundler may have replaced `import.meta.url` by a place where a
  * later version is installed now. So each file ends with its id, which is made from what is before it.

@@ -16,7 +16,7 @@ const SCRIPTS = [
   {
     file: "tests/bench/run.mjs",
     command: "npm run bench --",
-    flags: ["--quick", "--only=<runtimes>", "--filter=<text>", "--json"],
+    flags: ["--quick", "--only=<runtimes>", "--filter=<text>", "--json", "--write"],
   },
 ];
 
