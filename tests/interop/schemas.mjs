@@ -6,7 +6,7 @@ import { type } from "arktype";
 import ts from "typescript";
 import * as v from "valibot";
 import { z } from "zod";
-import { EventBuilder, EventProcessor, EventRegistry } from "eventferry/events-protocol";
+import { EventBuilder, EventProcessor, EventRegistry } from "../../dist/entries/events-protocol.js";
 import { Tally } from "../tally.mjs";
 
 const LIBRARIES = {
