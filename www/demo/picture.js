@@ -111,6 +111,7 @@ $("reset").addEventListener("click", async () => {
   const dead = await outbox.dead.list();
   await outbox.dead.remove(dead.map(({ id }) => id));
   clear();
+  rows = [];
   $("log").replaceChildren();
   void refresh();
 });
@@ -199,6 +200,8 @@ async function showDead() {
 // ---------------------------------------------------------------------------------------------- the server
 
 let burst = new Map();
+/** The newest first. */
+let rows = [];
 let reportTimer;
 let showFirst;
 /** Shows what the server receives: many events in a short time are one row. */
@@ -217,17 +220,19 @@ export const firstEvent = new Promise((resolve) => {
 function showReport() {
   reportTimer = undefined;
   const clock = new Date().toLocaleTimeString("en-GB");
+  for (const [client, { subject, count }] of burst)
+    rows.unshift({ client, text: `${clock}  ${client.padEnd(6)}  ${subject}${count > 1 ? `  × ${count}` : ""}` });
+  rows = rows.slice(0, MAX_ROWS);
+  // Each element stays in its place and gets another text: an element in front of the others would move them all.
   const list = $("log");
-  for (const [client, { subject, count }] of burst) {
-    const row = document.createElement("li");
+  rows.forEach(({ client, text }, at) => {
+    const row = list.children[at] ?? list.appendChild(document.createElement("li"));
     row.dataset.client = client;
-    row.textContent = `${clock}  ${client.padEnd(6)}  ${subject}${count > 1 ? `  × ${count}` : ""}`;
-    list.prepend(row);
-  }
+    row.textContent = text;
+  });
   if (performance.getEntriesByName("first event").length === 0) performance.mark("first event");
   showFirst();
   burst = new Map();
-  while (list.childElementCount > MAX_ROWS) list.lastElementChild.remove();
 }
 
 // --------------------------------------------------------------------------------------------------- start
