@@ -54,10 +54,12 @@ fn check_valid_lines(text: &[u8]) {
         (start, line)
     });
     let alone = |(start, line): (usize, &[u8])| {
-        let (mut row, _) = scan(line, &mut Layout::new()).ok()?;
         let is_space = |byte: &u8| matches!(byte, b' ' | b'\r' | b'\t');
         let before = line.iter().take_while(|byte| is_space(byte)).count();
         let after = line.iter().rev().take_while(|byte| is_space(byte)).count();
+        // Positions in a row count from the start of the event.
+        let event = line.get(before..line.len() - after)?;
+        let (mut row, _) = scan(event, &mut Layout::new()).ok()?;
         row.set_extent((start + before) as u32, (start + line.len() - after) as u32);
         Some(row)
     };
