@@ -10,12 +10,15 @@
  * ```
  */
 import { FerryError } from "../engine/errors.js";
-import { permanentStoreError } from "./store-error.js";
+import { keepDamaged } from "./file-damaged.js";
 import { type Checksum, type Entry, entryStarts, KIND, RECORD_HEAD } from "./file-format.js";
 import { HEADER_BYTES, headerOf, readHeader } from "./file-header.js";
 import { type FileLock, lockFile } from "./file-lock.js";
+import { NO_PROBE, type Probe, probeOf, PROBE_BYTES } from "./file-probe.js";
 import { type LogDamage, type LogRecord, readLog, type Span } from "./file-recovery.js";
+import { type MakeRecords, replaceFile, syncFolder } from "./file-replacement.js";
 import {
+  checkRegular,
   codeOf,
   FILE_MODE,
   type FileHandle,
@@ -26,13 +29,10 @@ import {
   statOf,
   writeAt,
 } from "./file-system.js";
+import { permanentStoreError } from "./store-error.js";
 
 /** What may not be at the end of the path of a store, because it names a file beside another store. */
 export const RESERVED_SUFFIX: RegExp = /\.(lock|new|damaged|seen|lock\.[0-9a-f]{8})$/i;
-/** What the runtimes read at once. A file that is larger cannot be opened. */
-const MAX_FILE_BYTES = 2 ** 31 - 1;
-/** The maximum size of the file with damaged bytes. */
-const MAX_KEPT_BYTES = 64 * 1024 * 1024;
 
 /** What `open` has found in a file. */
 export interface OpenedLog extends LogDamage {
@@ -40,16 +40,6 @@ export interface OpenedLog extends LogDamage {
   /** Whether the file has the form that an earlier version wrote. */
   readonly isFirstForm: boolean;
 }
-
-/** Bytes that must be in the file. */
-interface Probe {
-  readonly at: number;
-  readonly bytes: Uint8Array;
-}
-const PROBE_BYTES = 16;
-
-/** Makes records with the checksum of the file that they are for. */
-type MakeRecords = (checksum: Checksum) => Iterable<Uint8Array>;
 
 export class FileLog {
   /** The path in messages. */
@@ -67,8 +57,8 @@ export class FileLog {
   /** Whether an incomplete record may follow `#length`. It must be cut off before the next append. */
   #hasPartialRecord = false;
   /** Bytes near the end of the file. They become zeros if somebody truncates the file before something is appended. */
-  #probe: Probe = { at: 0, bytes: new Uint8Array(0) };
-  #nextProbe: Probe = this.#probe;
+  #probe: Probe = NO_PROBE;
+  #nextProbe: Probe = NO_PROBE;
   /** Whether the file was replaced and the directory is not flushed yet. */
   #isFolderDirty = false;
 
@@ -180,39 +170,22 @@ export class FileLog {
    * @param prepare called before the old file is replaced
    */
   async replace(make: MakeRecords, prepare?: () => Promise<void>): Promise<void> {
-    const { fs, crc32, randomSalt } = this.#platform;
-    const path = `${this.#path}.new`;
-    const salt = randomSalt();
-    const fresh = await fs.open(path, "w+", FILE_MODE);
-    let length = 0;
-    let identity: FileStat;
-    let probe = this.#probe;
-    try {
-      for (const bytes of withHeader(
-        headerOf(salt),
-        make((bytes) => crc32(bytes, salt)),
-      )) {
-        await writeAt(fresh, length, bytes);
-        length += bytes.length;
-        probe = probeOf(bytes, length);
-      }
-      if (this.#isFlushed) await fresh.sync();
-      identity = await fresh.stat({ bigint: true });
-      await prepare?.();
-      await fs.rename(path, this.#path);
-    } catch (error) {
-      await fresh.close().catch(() => undefined);
-      await fs.unlink(path).catch(() => undefined);
-      throw error;
-    }
+    const salt = this.#platform.randomSalt();
+    const fresh = await replaceFile(this.#platform, {
+      path: this.#path,
+      salt,
+      make,
+      prepare,
+      isFlushed: this.#isFlushed,
+    });
     const old = this.#handle;
-    this.#handle = fresh;
-    this.#identity = identity;
+    this.#handle = fresh.handle;
+    this.#identity = fresh.identity;
     this.#useSalt(salt);
-    this.#length = length;
+    this.#length = fresh.length;
     this.#hasPartialRecord = false;
     this.#isFolderDirty = true;
-    this.#useProbe(probe);
+    this.#useProbe(fresh.probe);
     await old?.close().catch(() => undefined);
     await this.#syncFolder();
   }
@@ -254,23 +227,8 @@ export class FileLog {
   }
 
   /** Appends parts of a file to the file of damaged bytes. */
-  async keep(spans: readonly Span[], source: FileHandle = this.#opened): Promise<void> {
-    const size = spans.reduce((sum, { from, to }) => sum + Math.max(0, to - from), 0);
-    if (size === 0) return;
-    const handle = await this.#platform.fs.open(`${this.#path}.damaged`, "a", FILE_MODE);
-    try {
-      let end = Number((await handle.stat({ bigint: true })).size);
-      if (end + size > MAX_KEPT_BYTES)
-        throw new Error(`${this.name}.damaged would have more than ${MAX_KEPT_BYTES} bytes`);
-      for (const { from, to } of spans) {
-        const bytes = await readAt(source, from, to - from);
-        await writeAt(handle, end, bytes);
-        end += bytes.length;
-      }
-      if (this.#isFlushed) await handle.sync();
-    } finally {
-      await handle.close();
-    }
+  keep(spans: readonly Span[], source: FileHandle = this.#opened): Promise<void> {
+    return keepDamaged(this.#platform, { path: this.#path, name: this.name, isFlushed: this.#isFlushed }, spans, source);
   }
 
   /** Closes the file and releases the lock. */
@@ -370,34 +328,8 @@ export class FileLog {
     if (this.#isFlushed) await this.#opened.datasync();
   }
 
-  /** Flushes the directory, so that the disk has the new name of the file. */
   async #syncFolder(): Promise<void> {
-    const { fs, folderOf } = this.#platform;
-    // Windows cannot open directories, and does not need this.
-    const folder = this.#isFlushed ? await fs.open(folderOf(this.#path), "r").catch(() => undefined) : undefined;
-    try {
-      await folder?.sync();
-      this.#isFolderDirty = false;
-    } finally {
-      await folder?.close();
-    }
+    if (this.#isFlushed) await syncFolder(this.#platform, this.#path);
+    this.#isFolderDirty = false;
   }
-}
-
-/** A probe of bytes that were written up to `end`. */
-function probeOf(written: Uint8Array, end: number): Probe {
-  const bytes = written.slice(-PROBE_BYTES);
-  return { at: end - bytes.length, bytes };
-}
-
-function* withHeader(header: Uint8Array, parts: Iterable<Uint8Array>): Generator<Uint8Array> {
-  yield header;
-  yield* parts;
-}
-
-/** Refuses devices, pipes and directories, and files that are too large for the memory. */
-function checkRegular(name: string, found: FileStat | undefined): void {
-  if (!found) return;
-  if (!found.isFile()) throw permanentStoreError(`${name} is not a regular file`);
-  if (found.size > MAX_FILE_BYTES) throw permanentStoreError(`the file ${name} has more than ${MAX_FILE_BYTES} bytes`);
 }

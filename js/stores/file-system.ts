@@ -2,6 +2,7 @@
 import type { Bytes } from "../platform/bytes.js";
 import { FerryError } from "../engine/errors.js";
 import type { Crc32 } from "./file-format.js";
+import { permanentStoreError } from "./store-error.js";
 
 /** What `stat` tells of a file, with `{ bigint: true }`: on Windows, `ino` is too large for a number. */
 export interface FileStat {
@@ -61,6 +62,9 @@ interface Process {
 /** Only the user of the process may read and write the files of a store: events may be private. */
 export const FILE_MODE = 0o600;
 
+/** What the runtimes read at once. A file that is larger cannot be opened. */
+const MAX_FILE_BYTES = 2 ** 31 - 1;
+
 /** Loads the modules. Rejects on platforms without files. */
 export async function loadPlatform(): Promise<Platform> {
   const { process } = globalThis as { process?: Process };
@@ -104,6 +108,13 @@ export async function statOf({ fs }: Platform, path: string): Promise<FileStat |
     if (codeOf(error) === "ENOENT") return undefined;
     throw error;
   }
+}
+
+/** Refuses devices, pipes and directories, and files that are too large for the memory. */
+export function checkRegular(name: string, found: FileStat | undefined): void {
+  if (!found) return;
+  if (!found.isFile()) throw permanentStoreError(`${name} is not a regular file`);
+  if (found.size > MAX_FILE_BYTES) throw permanentStoreError(`the file ${name} has more than ${MAX_FILE_BYTES} bytes`);
 }
 
 /** Reads `length` bytes, or fewer if the file ends. Not up to the end of the file: some have none. */

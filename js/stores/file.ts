@@ -1,25 +1,12 @@
 /** The store for Node, Deno and Bun: a file. */
 import { FerryError } from "../engine/errors.js";
 import { mustBe } from "../engine/messages.js";
-import { startTimer, stopTimer, type Timer } from "../platform/clock.js";
-import {
-  type Checksum,
-  decodeRow,
-  type Entry,
-  encodeRecords,
-  entryOf,
-  KIND,
-  type NewEntry,
-  recordBytes,
-  records,
-} from "./file-format.js";
 import type { DedupeStore } from "./dedupe.js";
+import { FileContent } from "./file-content.js";
 import { FileLog, type OpenedLog, RESERVED_SUFFIX } from "./file-log.js";
 import { fileMarks } from "./file-marks.js";
-import type { LogRecord } from "./file-recovery.js";
-import { isNoSpace, loadPlatform, type Platform } from "./file-system.js";
-import { KeptRoom } from "./kept-room.js";
-import { MemoryTables } from "./ordered-map.js";
+import { loadPlatform, type Platform } from "./file-system.js";
+import { FileWriter } from "./file-writer.js";
 import type {
   Change,
   DeadLetter,
@@ -82,40 +69,15 @@ export function fileStore(path: string, options: FileStoreOptions = {}): OutboxS
   return new FileStore(path, options);
 }
 
-/** The minimum size of a file that is rewritten, in bytes. */
-const MIN_REWRITE_BYTES = 1024 * 1024;
-/** How often a file with events is checked for whether it is still in place, in milliseconds. */
-const CHECK_INTERVAL_MS = 5000;
-
-interface PendingWrite {
-  readonly change: Change;
-  resolve(): void;
-  reject(error: unknown): void;
-}
-
 class FileStore implements OutboxStore, DedupeStore {
   readonly kind = "file";
   readonly #path: string;
   readonly #durability: "os" | "disk";
   readonly #marks: ReturnType<typeof fileMarks>;
   #platform: Platform | undefined;
-  #log: FileLog | undefined;
+  #opened: { log: FileLog; content: FileContent; writer: FileWriter } | undefined;
   #isOpening = false;
   #onProblem: StoreProblemListener | undefined;
-  #tables = new MemoryTables();
-  /** Entries that this version cannot read, by their kind and key. They stay in the file. */
-  #unreadable = new Map<string, Entry>();
-  /** The approximate bytes of the file that are not outdated. */
-  #liveBytes = 0;
-  /** The file size from which a rewrite is tried. */
-  #rewriteFromBytes = MIN_REWRITE_BYTES;
-  /** For the records of one change. */
-  readonly #room = new KeptRoom();
-  #waiting: PendingWrite[] = [];
-  #flushing: Promise<void> | undefined;
-  #checkTimer: Timer | undefined;
-  /** Whether the last check has failed. */
-  #isCheckFailing = false;
 
   constructor(path: string, options: FileStoreOptions) {
     const { durability = "disk", platform } = options;
@@ -127,7 +89,7 @@ class FileStore implements OutboxStore, DedupeStore {
 
   open(_name?: string, onProblem?: StoreProblemListener): Promise<StoreTraits> {
     return this.#attempt(async () => {
-      if (this.#log || this.#isOpening) throw new FerryError("ERR_STORE", `${this.#description} is open already`);
+      if (this.#opened || this.#isOpening) throw new FerryError("ERR_STORE", `${this.#description} is open already`);
       this.#isOpening = true;
       this.#onProblem = onProblem;
       try {
@@ -140,30 +102,23 @@ class FileStore implements OutboxStore, DedupeStore {
   }
 
   write(change: Change): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.#waiting.push({ change, resolve, reject: (error) => reject(storeError(this.#description, error)) });
-      this.#flushing ??= this.#flush();
-    });
+    return this.#opened?.writer.write(change) ?? Promise.reject(this.#notOpen());
   }
 
   peek(limit: PeekLimit): Promise<Segment[]> {
-    return this.#attempt(async () => this.#opened.tables.peek(limit));
+    return this.#attempt(async () => this.#content.tables.peek(limit));
   }
 
   dead(limit: number, prefix?: string): Promise<DeadLetter[]> {
-    return this.#attempt(async () => this.#opened.tables.dead(limit, prefix));
+    return this.#attempt(async () => this.#content.tables.dead(limit, prefix));
   }
 
   count(prefix?: string): Promise<StoreCounts> {
-    return this.#attempt(async () => this.#opened.tables.count(prefix));
+    return this.#attempt(async () => this.#content.tables.count(prefix));
   }
 
   unreadable(): Promise<UnreadableKeys> {
-    return this.#attempt(async () => {
-      const entries = [...this.#opened.unreadable.values()];
-      const keysOf = (wanted: number) => entries.filter(({ kind }) => kind === wanted).map(({ key }) => key);
-      return { segments: keysOf(KIND.put), deadLetters: keysOf(KIND.deadPut) };
-    });
+    return this.#attempt(async () => this.#content.unreadableKeys);
   }
 
   claim(key: string, busyUntilMs: number): Promise<"new" | "busy" | "seen"> {
@@ -177,15 +132,10 @@ class FileStore implements OutboxStore, DedupeStore {
   close(): Promise<void> {
     return this.#attempt(async () => {
       await this.#marks.close();
-      await this.#flushing;
-      stopTimer(this.#checkTimer);
-      this.#checkTimer = undefined;
-      const log = this.#log;
-      if (!log) return;
-      // Nobody writes it again later.
-      if (!this.#isEmpty) await this.#ensureInPlace(log).catch((error: unknown) => this.#tell(error));
-      this.#log = undefined;
-      await log.close();
+      await this.#opened?.writer.end();
+      const log = this.#opened?.log;
+      this.#opened = undefined;
+      await log?.close();
     });
   }
 
@@ -193,14 +143,13 @@ class FileStore implements OutboxStore, DedupeStore {
     return `the file ${this.#path}`;
   }
 
-  get #opened(): { log: FileLog; tables: MemoryTables; unreadable: Map<string, Entry> } {
-    if (!this.#log) throw new FerryError("ERR_STORE", `${this.#description} is not open`);
-    return { log: this.#log, tables: this.#tables, unreadable: this.#unreadable };
+  get #content(): FileContent {
+    if (!this.#opened) throw this.#notOpen();
+    return this.#opened.content;
   }
 
-  get #isEmpty(): boolean {
-    const { segments, deadLetters } = this.#tables;
-    return segments.items.length + deadLetters.items.length + this.#unreadable.size === 0;
+  #notOpen(): FerryError {
+    return new FerryError("ERR_STORE", `${this.#description} is not open`);
   }
 
   async #attempt<T>(body: () => Promise<T>): Promise<T> {
@@ -217,29 +166,27 @@ class FileStore implements OutboxStore, DedupeStore {
 
   async #open(): Promise<void> {
     this.#platform ??= await loadPlatform();
-    this.#tables = new MemoryTables();
-    this.#unreadable = new Map();
-    this.#liveBytes = 0;
-    this.#rewriteFromBytes = MIN_REWRITE_BYTES;
+    const content = new FileContent();
     const log = new FileLog(this.#platform, this.#path, this.#durability === "disk");
     let foundRecords = 0;
     const opened = await log.open((record) => {
       foundRecords += Number(record.isFound);
-      this.#load(record);
+      content.load(record);
     });
     try {
-      await this.#repair(log, opened, foundRecords);
+      await this.#repair(log, content, opened, foundRecords);
     } catch (error) {
       await log.close().catch(() => undefined);
       throw error;
     }
-    this.#log = log;
-    this.#scheduleCheck();
+    const [description, onProblem] = [this.#description, (problem: unknown) => this.#tell(problem)];
+    this.#opened = { log, content, writer: new FileWriter({ log, content, description, onProblem }) };
   }
 
   /** Removes damaged bytes from the file, once they are kept elsewhere, and tells of them. */
-  async #repair(log: FileLog, { spans, end, isHeaderDamaged, isFirstForm }: OpenedLog, found: number): Promise<void> {
-    const rewrite = () => log.replace((checksum) => this.#content(checksum));
+  async #repair(log: FileLog, content: FileContent, opened: OpenedLog, found: number): Promise<void> {
+    const { spans, end, isHeaderDamaged, isFirstForm } = opened;
+    const rewrite = () => log.replace((checksum) => content.records(checksum));
     if (spans.length === 0) {
       await log.cut(end);
       // If this fails, the file keeps its form.
@@ -265,200 +212,12 @@ class FileStore implements OutboxStore, DedupeStore {
       );
     }
     if (isHeaderDamaged) this.#tell(new FerryError("ERR_STORE", `${this.#description} had a damaged header`));
-    if (this.#unreadable.size > 0)
+    if (content.unreadableCount > 0)
       this.#tell(
         new FerryError(
           "ERR_STORE",
-          `${this.#description} has ${this.#unreadable.size} rows that this version cannot read`,
+          `${this.#description} has ${content.unreadableCount} rows that this version cannot read`,
         ),
       );
   }
-
-  /** Takes over a record of the file. */
-  #load({ entries, isFound }: LogRecord): void {
-    const { segments, deadLetters } = this.#tables;
-    for (const entry of entries) {
-      const { kind, key } = entry;
-      if (kind === KIND.put || kind === KIND.deadPut) this.#loadRow(entry, isFound);
-      // A record that was found behind damaged bytes removes nothing.
-      else if (kind === KIND.remove || kind === KIND.deadRemove) {
-        if (!isFound) this.#remove(kind === KIND.remove ? segments : deadLetters, kind - 1, key);
-      } else if (kind !== KIND.erased) this.#addUnreadable(entry);
-    }
-  }
-
-  #loadRow(entry: Entry, isFound: boolean): void {
-    let row: Segment | DeadLetter;
-    try {
-      row = decodeRow(entry);
-    } catch {
-      this.#addUnreadable(entry);
-      return;
-    }
-    const known = this.#tables.segments.get(entry.key);
-    // Neither may it take events away from a segment.
-    if (isFound && "sizes" in row && known && known.sizes.length > row.sizes.length) return;
-    this.#put(row);
-  }
-
-  /** A row of a newer version, or a damaged one. It replaces an older one with its key. */
-  #addUnreadable(entry: Entry): void {
-    const { kind, key, value } = entry;
-    if (kind === KIND.put) this.#remove(this.#tables.segments, kind, key);
-    else if (kind === KIND.deadPut) this.#remove(this.#tables.deadLetters, kind, key);
-    this.#unreadable.set(`${kind} ${key}`, { kind, key, value: value.slice() });
-    this.#liveBytes += value.length;
-  }
-
-  #put(row: Segment | DeadLetter): void {
-    const { segments, deadLetters } = this.#tables;
-    if ("sizes" in row) {
-      this.#remove(segments, KIND.put, row.key);
-      segments.set(row);
-    } else {
-      this.#remove(deadLetters, KIND.deadPut, row.key);
-      deadLetters.set(row);
-    }
-    this.#liveBytes += recordBytes(row);
-  }
-
-  #remove(rows: MemoryTables["segments"] | MemoryTables["deadLetters"], kind: number, key: string): void {
-    const row = rows.get(key);
-    const name = `${kind} ${key}`;
-    this.#liveBytes -= (row ? recordBytes(row) : 0) + (this.#unreadable.get(name)?.value.length ?? 0);
-    if (row) rows.delete(key);
-    this.#unreadable.delete(name);
-  }
-
-  #apply({ put, remove, deadPut, deadRemove }: Change): void {
-    const { segments, deadLetters } = this.#tables;
-    for (const row of [...put, ...deadPut]) this.#put(row);
-    for (const key of remove) this.#remove(segments, KIND.put, key);
-    for (const key of deadRemove) this.#remove(deadLetters, KIND.deadPut, key);
-  }
-
-  /** Writes all waiting changes together, then those that have arrived in the meantime. Never rejects. */
-  async #flush(): Promise<void> {
-    // Changes of the same turn are written together.
-    await undefined;
-    while (this.#waiting.length > 0) {
-      const group = this.#waiting;
-      this.#waiting = [];
-      try {
-        await this.#commit(group.map(({ change }) => change));
-        for (const { resolve } of group) resolve();
-      } catch (error) {
-        for (const pending of group) {
-          await this.#commitAlone(pending.change, error, group.length > 1).then(pending.resolve, pending.reject);
-        }
-      }
-      // If this fails, the file is only longer than necessary.
-      await this.#compact().catch(() => undefined);
-    }
-    this.#flushing = undefined;
-    this.#scheduleCheck();
-  }
-
-  /** Applies all changes or none. */
-  async #commit(changes: readonly Change[]): Promise<void> {
-    const { log } = this.#opened;
-    if (!changes.every(isEmptyChange)) await log.append((checksum) => [records(changes, checksum, this.#room.take)]);
-    for (const change of changes) this.#apply(change);
-    await this.#ensureInPlace(log);
-  }
-
-  /**
-   * Applies one change of a group that has failed because there is no space. A change that only removes needs none.
-   *
-   * @throws the error of the group
-   */
-  async #commitAlone(change: Change, groupError: unknown, isPart: boolean): Promise<void> {
-    if (!isNoSpace(groupError)) throw groupError;
-    try {
-      if (isPart) return await this.#commit([change]);
-    } catch {
-      // The change is tried without space.
-    }
-    if (change.put.length + change.deadPut.length > 0) throw groupError;
-    try {
-      const { log } = this.#opened;
-      if (!(await log.isInPlace())) throw groupError;
-      const [segments, deadLetters] = [new Set(change.remove), new Set(change.deadRemove)];
-      await log.erase(
-        ({ kind, key }) => (kind === KIND.put && segments.has(key)) || (kind === KIND.deadPut && deadLetters.has(key)),
-      );
-      this.#apply(change);
-    } catch {
-      throw groupError;
-    }
-  }
-
-  /** Notices that somebody has removed, renamed or changed the file, and writes it again. */
-  async #ensureInPlace(log: FileLog): Promise<void> {
-    if (await log.isInPlace()) return;
-    await log.restore((checksum) => this.#content(checksum));
-    this.#tell(
-      new FerryError(
-        "ERR_STORE",
-        `${this.#description} was removed, renamed or changed while it was in use; its content was written again`,
-      ),
-    );
-  }
-
-  /** Truncates an empty file; rewrites a large one that is mostly outdated. */
-  async #compact(): Promise<void> {
-    const { log } = this.#opened;
-    if (this.#isEmpty) {
-      if (log.isEmpty) return;
-      await log.clear();
-      this.#rewriteFromBytes = MIN_REWRITE_BYTES;
-      // What somebody did to the file before it was emptied is told now: the next start would refuse a file without a header.
-      await this.#ensureInPlace(log);
-    } else if (log.length > this.#rewriteFromBytes && 2 * this.#liveBytes < log.length) {
-      // If it fails, it is tried again only when the file has doubled.
-      this.#rewriteFromBytes = 2 * log.length;
-      await log.replace((checksum) => this.#content(checksum));
-      this.#rewriteFromBytes = MIN_REWRITE_BYTES;
-    }
-  }
-
-  /** The whole content, as records of about 1 MiB. */
-  *#content(checksum: Checksum): Generator<Uint8Array> {
-    let part: NewEntry[] = [...this.#unreadable.values()];
-    let size = 0;
-    for (const { items } of [this.#tables.segments, this.#tables.deadLetters]) {
-      for (const row of items) {
-        part.push(entryOf(row));
-        size += recordBytes(row);
-        if (size < MIN_REWRITE_BYTES) continue;
-        yield encodeRecords([part], checksum);
-        part = [];
-        size = 0;
-      }
-    }
-    yield encodeRecords([part], checksum);
-  }
-
-  /** While there are events, the file is checked also if nothing is written. */
-  #scheduleCheck(): void {
-    if (this.#checkTimer !== undefined || !this.#log || this.#isEmpty) return;
-    this.#checkTimer = startTimer(() => {
-      this.#checkTimer = undefined;
-      this.write(NO_CHANGE).then(
-        () => void (this.#isCheckFailing = false),
-        (error: unknown) => {
-          if (!this.#isCheckFailing && this.#log) this.#tell(error);
-          this.#isCheckFailing = true;
-        },
-      );
-    }, CHECK_INTERVAL_MS);
-    // It does not keep a process running.
-    (this.#checkTimer as { unref?: () => void }).unref?.();
-  }
-}
-
-const NO_CHANGE: Change = { put: [], remove: [], deadPut: [], deadRemove: [] };
-
-function isEmptyChange({ put, remove, deadPut, deadRemove }: Change): boolean {
-  return put.length + remove.length + deadPut.length + deadRemove.length === 0;
 }
