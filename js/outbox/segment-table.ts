@@ -153,7 +153,8 @@ export class SegmentTable<E> {
     const deadPut: (DeadLetter | undefined)[] = [];
     for (let at = 0; at < deadPuts.length; at += 2)
       deadPut.push(this.#byHandle.get(deadPuts[at]!)?.deadLetterOf(deadPuts[at + 1]!));
-    return { ...NO_CHANGE, put, remove, deadPut: deadPut.filter((letter) => letter !== undefined) };
+    const isDelivered = put.length + deadPuts.length === 0;
+    return { ...NO_CHANGE, put, remove, deadPut: deadPut.filter((letter) => letter !== undefined), isDelivered };
   }
 
   /** The events of a `send` effect: for each segment its key, how many events it has, and which ones are sent. */

@@ -14,7 +14,7 @@ import { keepDamaged } from "./file-damaged.js";
 import { type Checksum, type Entry, entryStarts, KIND, RECORD_HEAD } from "./file-format.js";
 import { HEADER_BYTES, headerOf, readHeader } from "./file-header.js";
 import { type FileLock, lockFile } from "./file-lock.js";
-import { NO_PROBE, type Probe, probeOf, PROBE_BYTES } from "./file-probe.js";
+import { extended, MAX_PROBE_BYTES, NO_PROBE, type Probe, PROBE_BYTES, probeOf } from "./file-probe.js";
 import { type LogDamage, type LogRecord, readLog, type Span } from "./file-recovery.js";
 import { type MakeRecords, replaceFile, syncFolder } from "./file-replacement.js";
 import {
@@ -59,6 +59,8 @@ export class FileLog {
   /** Bytes near the end of the file. They become zeros if somebody truncates the file before something is appended. */
   #probe: Probe = NO_PROBE;
   #nextProbe: Probe = NO_PROBE;
+  /** Whether the file has records that the disk may not have. */
+  #isFlushDue = false;
   /** Whether the file was replaced and the directory is not flushed yet. */
   #isFolderDirty = false;
 
@@ -111,20 +113,35 @@ export class FileLog {
     await this.#readProbe();
   }
 
-  /** Appends all records or nothing. */
-  async append(make: MakeRecords): Promise<void> {
+  /**
+   * Appends all records or nothing. Returns whether the file was found in place meanwhile, as `isInPlace` does.
+   *
+   * @param canWait whether a loss of power may undo it: nothing is flushed, and the file is taken to be in place. The
+   * next append makes up for both, `close` for the flush
+   */
+  async append(make: MakeRecords, canWait = false): Promise<boolean> {
     await this.#cutPartialRecord();
     if (this.#isFolderDirty) await this.#syncFolder();
     this.#hasPartialRecord = true;
     let end = this.#length;
-    let probe = this.#probe;
+    const before = this.#nextProbe;
+    let after = before;
+    let isInPlace = false;
     try {
       for (const bytes of make(this.#checksum)) {
         await writeAt(this.#opened, end, bytes);
         end += bytes.length;
-        probe = probeOf(bytes, end);
+        after = canWait ? extended(after, bytes) : probeOf(bytes, end);
       }
-      await this.#sync();
+      if (canWait && after.bytes.length <= MAX_PROBE_BYTES) {
+        this.#isFlushDue = true;
+        isInPlace = this.#probe === before;
+      } else {
+        after = probeOf(after.bytes, end);
+        const looking = this.#isFoundInPlace(end).catch(() => false);
+        await this.#sync();
+        isInPlace = await looking;
+      }
     } catch (error) {
       // If this fails too, the next append does it.
       await this.#cutPartialRecord().catch(() => undefined);
@@ -132,7 +149,9 @@ export class FileLog {
     }
     this.#length = end;
     this.#hasPartialRecord = false;
-    this.#nextProbe = probe;
+    this.#nextProbe = after;
+    if (isInPlace) this.#probe = after;
+    return isInPlace;
   }
 
   /**
@@ -184,6 +203,7 @@ export class FileLog {
     this.#useSalt(salt);
     this.#length = fresh.length;
     this.#hasPartialRecord = false;
+    this.#isFlushDue = false;
     this.#isFolderDirty = true;
     this.#useProbe(fresh.probe);
     await old?.close().catch(() => undefined);
@@ -196,11 +216,7 @@ export class FileLog {
    */
   async isInPlace(): Promise<boolean> {
     await this.#cutPartialRecord();
-    const found = await statOf(this.#platform, this.#path);
-    if (!found || !this.#isOurs(found) || Number(found.size) !== this.#length) return false;
-    const { at, bytes } = this.#probe;
-    const there = await readAt(this.#opened, at, bytes.length);
-    if (there.length < bytes.length || !there.every((byte, index) => byte === bytes[index])) return false;
+    if (!(await this.#isFoundInPlace(this.#length))) return false;
     this.#probe = this.#nextProbe;
     return true;
   }
@@ -228,11 +244,18 @@ export class FileLog {
 
   /** Appends parts of a file to the file of damaged bytes. */
   keep(spans: readonly Span[], source: FileHandle = this.#opened): Promise<void> {
-    return keepDamaged(this.#platform, { path: this.#path, name: this.name, isFlushed: this.#isFlushed }, spans, source);
+    return keepDamaged(
+      this.#platform,
+      { path: this.#path, name: this.name, isFlushed: this.#isFlushed },
+      spans,
+      source,
+    );
   }
 
   /** Closes the file and releases the lock. */
   async close(): Promise<void> {
+    // What can wait for the disk may also fail.
+    if (this.#isFlushDue) await this.#sync().catch(() => undefined);
     const [handle, lock] = [this.#handle, this.#lock];
     this.#handle = this.#lock = undefined;
     try {
@@ -304,6 +327,17 @@ export class FileLog {
     this.#checksum = (bytes) => crc32(bytes, salt);
   }
 
+  /** Whether the file has this length and the probe, under its path. */
+  async #isFoundInPlace(length: number): Promise<boolean> {
+    const { at, bytes } = this.#probe;
+    const [found, there] = await Promise.all([
+      statOf(this.#platform, this.#path),
+      readAt(this.#opened, at, bytes.length),
+    ]);
+    if (!found || !this.#isOurs(found) || Number(found.size) !== length) return false;
+    return there.length === bytes.length && there.every((byte, index) => byte === bytes[index]);
+  }
+
   #isOurs({ dev, ino }: FileStat): boolean {
     return dev === this.#identity?.dev && ino === this.#identity.ino;
   }
@@ -326,6 +360,7 @@ export class FileLog {
 
   async #sync(): Promise<void> {
     if (this.#isFlushed) await this.#opened.datasync();
+    this.#isFlushDue = false;
   }
 
   async #syncFolder(): Promise<void> {

@@ -97,9 +97,12 @@ export class FileWriter {
   /** Applies all changes or none. */
   async #commit(changes: readonly Change[]): Promise<void> {
     const { log, content } = this.#options;
-    if (!changes.every(isEmptyChange)) await log.append((checksum) => [records(changes, checksum, this.#room.take)]);
+    const canWait = changes.every(({ isDelivered }) => isDelivered);
+    const isInPlace =
+      !changes.every(isEmptyChange) &&
+      (await log.append((checksum) => [records(changes, checksum, this.#room.take)], canWait));
     for (const change of changes) content.apply(change);
-    await this.#ensureInPlace();
+    if (!isInPlace) await this.#ensureInPlace();
   }
 
   /**

@@ -24,7 +24,8 @@ import { storeError } from "./store-error.js";
 export interface FileStoreOptions {
   /**
    * When a change resolves. `disk`: when the disk has it, so that it survives a loss of power; concurrent changes share
-   * one flush. `os`: when the operating system has it, so that it survives a crash of the process; there is no flush.
+   * one flush, and the removal of delivered events waits for the next one: after a loss of power they may be delivered
+   * again. `os`: when the operating system has it, so that it survives a crash of the process; there is no flush.
    * @default "disk"
    */
   durability?: "os" | "disk";

@@ -89,6 +89,13 @@ export interface Change {
   readonly deadPut: readonly DeadLetter[];
   /** Keys of dead letters to remove. */
   readonly deadRemove: readonly string[];
+  /**
+   * Whether the change only removes segments whose events were delivered. It need not survive a loss of power, because
+   * the events would only be delivered again. A store may ignore this.
+   *
+   * @default false
+   */
+  readonly isDelivered?: boolean;
 }
 
 /** How much a store contains. */

@@ -7,7 +7,8 @@ const MODE_OF_FILE = 0o100000;
  * @param options.capacity how many bytes all files may have together. It may be changed
  * @param options.crc32 the checksum
  * @param options.salt where the salts start
- * @returns the platform, and its files by path: `{ data, mode, ino }`
+ * @returns the platform, and its files by path: `{ data, mode, ino, flushed }`, where `flushed` is what a loss of power
+ * leaves
  */
 export function memoryFiles({ capacity = Infinity, crc32, salt = 0x5eed0000 } = {}) {
   const files = new Map();
@@ -54,8 +55,12 @@ export function memoryFiles({ capacity = Infinity, crc32, salt = 0x5eed0000 } = 
     async chmod(mode) {
       file.mode = mode;
     },
-    datasync: async () => undefined,
-    sync: async () => undefined,
+    async datasync() {
+      file.flushed = file.data.slice();
+    },
+    async sync() {
+      file.flushed = file.data.slice();
+    },
     close: async () => undefined,
   });
 
