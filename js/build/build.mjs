@@ -1,6 +1,6 @@
 // Makes everything that `npm pack` ships, in dist/. Says what it does; stops at the first thing that is not as expected.
 //
-//   each module: cargo -> wasm-bindgen -> patch the glue -> wasm-opt -> compile gate
+//   each module: cargo -> wasm-bindgen -> patch the glue -> panics trap -> wasm-opt -> compile gate
 //   the text copier of browsers, the reader of modules as text: assemble
 //   then: tsc -> modules as text -> entries -> bundles for Node -> CommonJS -> demo
 import { createHash } from "node:crypto";
@@ -12,6 +12,7 @@ import { writeLlmsTexts } from "./llms.mjs";
 import { moduleText, withId } from "./module-text.mjs";
 import { MODULES } from "./modules.mjs";
 import { writeNotices } from "./notices.mjs";
+import { trapAtPanics } from "./panics.mjs";
 import {
   cargoHome,
   ensurePackages,
@@ -54,7 +55,7 @@ if (!withoutCargo) {
   ensureRust();
   ensureWasmBindgen();
   run("cargo", ["fetch", "--quiet", "--locked", ...TARGET]);
-  for (const [name, { wasmOpt }] of Object.entries(MODULES)) buildModule(name, wasmOpt);
+  for (const [name, module] of Object.entries(MODULES)) buildModule(name, module);
   writeNotices(TARGET[1]);
 }
 assemble("js/engine/copy-ascii.wat", COPIER, ["--enable-gc", "--enable-reference-types"]);
@@ -75,20 +76,20 @@ await buildDemo("dist/demo");
 writeLlmsTexts();
 step("done: dist/");
 
-function buildModule(name, wasmOpt) {
+function buildModule(name, module) {
   step(`compiling the Rust of the module ${name}`);
   const features = ["--no-default-features", "--features", name];
   run("cargo", ["build", "--release", "--locked", ...TARGET, "--config", withoutPaths(), ...features]);
   const raw = readFileSync("target/wasm32-unknown-unknown/release/eventferry.wasm");
   const out = `target/glue/${name}`;
   // A change of one system leaves the code of most modules as it was.
-  const hash = createHash("sha256").update(raw).update(JSON.stringify(wasmOpt));
+  const hash = createHash("sha256").update(raw).update(JSON.stringify(module));
   // These have the other arguments of the tools, and their versions.
-  for (const file of ["js/build/build.mjs", "package-lock.json"]) hash.update(readFileSync(file));
+  for (const file of ["js/build/build.mjs", "js/build/panics.mjs", "package-lock.json"]) hash.update(readFileSync(file));
   const digest = hash.digest("hex");
   if (!existsSync(`${out}/${digest}`)) {
     rmSync(out, { recursive: true, force: true });
-    bindAndOptimize(out, wasmOpt);
+    bindAndOptimize(out, module);
     writeFileSync(`${out}/${digest}`, "");
   }
   const wasm = readFileSync(`${out}/module.wasm`);
@@ -98,14 +99,13 @@ function buildModule(name, wasmOpt) {
 }
 
 /** Runs wasm-bindgen and binaryen on the module that cargo has just built. */
-function bindAndOptimize(out, wasmOpt) {
+function bindAndOptimize(out, { wasmOpt, cannotPanic = false }) {
   // `out-name` is in the import object of the module, so it must be the same for the tests and for all modules.
   run("wasm-bindgen", [
     "--target",
     "web",
     "--omit-default-module-path",
     "--experimental-reset-state-function",
-    "--remove-name-section",
     "--remove-producers-section",
     "--no-typescript",
     "--out-dir",
@@ -114,6 +114,13 @@ function bindAndOptimize(out, wasmOpt) {
     "glue",
     "target/wasm32-unknown-unknown/release/eventferry.wasm",
   ]);
+  const file = `${out}/glue_bg.wasm`;
+  const { wasm, replaced } = trapAtPanics(readFileSync(file));
+  // Rust may give it another name.
+  const panics = replaced.some((name) => name.endsWith("::rust_begin_unwind"));
+  if (panics === cannotPanic)
+    fail(`${file} ${panics ? "can panic" : "has no function that a panic calls; look at what rustc changed"}`);
+  writeFileSync(file, wasm);
   run("npx", [
     "--no-install",
     "wasm-opt",
@@ -121,7 +128,7 @@ function bindAndOptimize(out, wasmOpt) {
     "--low-memory-unused",
     // An alignment is a hint that engines ignore. All the same, they take no room in the text of a module.
     "--dealign",
-    `${out}/glue_bg.wasm`,
+    file,
     "-o",
     `${out}/module.wasm`,
   ]);

@@ -13,6 +13,7 @@ const SMALL = ["-Oz", "--converge", "--one-caller-inline-max-function-size=50"];
  * - `readsText`: has the Cargo feature `arena`, a memory area into which JavaScript writes text.
  * - `glue`: the imports from its glue. Default: all of it.
  * - `wasmOpt`: how binaryen optimizes it.
+ * - `cannotPanic`: it has no code that panics, and the build holds it to that.
  */
 export const MODULES = {
   codecs: {
@@ -21,6 +22,7 @@ export const MODULES = {
     // JavaScript calls the exports themselves, not through a wrapper for each.
     glue: "{ exportsNow, initSync, __wbg_reset_state }",
     wasmOpt: ["-O3"],
+    cannotPanic: true,
   },
   filters: {
     what: "filters of events, with the scanner of batches",

@@ -32,3 +32,7 @@ mod outbox;
 mod port;
 #[cfg(feature = "streams")]
 mod stream;
+
+/// A third of the size of the allocator of the standard library, and constant in time.
+#[global_allocator]
+static ALLOCATOR: rlsf::SmallGlobalTlsf = rlsf::SmallGlobalTlsf::new();

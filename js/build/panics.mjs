@@ -1,0 +1,144 @@
+// Makes the functions that end a Rust program trap at once. Each of them formats a message, with the place in the source, for an
+// output that WebAssembly has none of, and then traps. Without the message a module traps all the same, and the code and
+// texts that made it are left out by wasm-opt: about a kilobyte of each module, compressed.
+
+/**
+ * The functions, by their names in the standard library: panics, failed bounds checks, `unwrap` and `expect`, and memory that
+ * could not be allocated. None of them returns.
+ */
+const PANICS = new RegExp(
+  [
+    "^core::panicking::",
+    "^std::panicking::",
+    "^std::alloc::rust_oom",
+    "::rust_begin_unwind$",
+    "::rust_panic$",
+    "::__rust_abort$",
+    "^core::slice::index::slice_index_fail",
+    "^core::slice::index::slice_\\w+_fail",
+    "^core::str::slice_error_fail",
+    "^core::(?:option|result)::(?:unwrap|expect)_failed",
+    "^core::cell::panic_",
+    "^alloc::raw_vec::(?:handle_error|capacity_overflow)",
+    "^alloc::alloc::handle_alloc_error",
+    "::__rust_alloc_error_handler$",
+  ].join("|"),
+);
+
+/** No variables, `unreachable`, `end`. */
+const TRAP = [0, 0x00, 0x0b];
+
+const CUSTOM = 0;
+const IMPORT = 2;
+const CODE = 10;
+const FUNCTION_NAMES = 1;
+
+/** The module with these functions replaced, and the names of them. `wasm` needs its section of names. */
+export function trapAtPanics(wasm) {
+  const sections = sectionsOf(wasm);
+  const firstFunction = importedFunctions(sections.find(({ id }) => id === IMPORT)?.content);
+  const names = functionNames(sections);
+  const replaced = [];
+  const parts = sections.map(({ id, content, bytes }) => {
+    if (id !== CODE) return bytes;
+    const functions = functionBodies(content).map((body, index) => {
+      const name = names.get(firstFunction + index) ?? "";
+      if (!PANICS.test(name)) return body;
+      replaced.push(name);
+      return Buffer.from(TRAP);
+    });
+    const code = Buffer.concat([encoded(functions.length), ...functions.flatMap((body) => [encoded(body.length), body])]);
+    return Buffer.concat([Buffer.from([CODE]), encoded(code.length), code]);
+  });
+  return { wasm: Buffer.concat([wasm.subarray(0, 8), ...parts]), replaced };
+}
+
+function sectionsOf(wasm) {
+  const sections = [];
+  for (let at = 8; at < wasm.length; ) {
+    const start = at;
+    const reader = readerOf(wasm, at + 1);
+    const size = reader.integer();
+    at = reader.at + size;
+    sections.push({ id: wasm[start], content: wasm.subarray(reader.at, at), bytes: wasm.subarray(start, at) });
+  }
+  return sections;
+}
+
+/** How many functions are imported: they come before the others. */
+function importedFunctions(content) {
+  if (content === undefined) return 0;
+  const reader = readerOf(content, 0);
+  let functions = 0;
+  const limits = () => {
+    const hasMaximum = reader.integer() & 1;
+    reader.integer();
+    if (hasMaximum) reader.integer();
+  };
+  for (let imports = reader.integer(); imports > 0; imports--) {
+    reader.bytes();
+    reader.bytes();
+    const kind = reader.integer();
+    if (kind === 0) {
+      reader.integer();
+      functions++;
+    } else if (kind === 1) {
+      reader.integer();
+      limits();
+    } else if (kind === 2) limits();
+    else throw new Error(`a module imports something of kind ${kind}, which js/build/panics.mjs does not know`);
+  }
+  return functions;
+}
+
+function functionBodies(content) {
+  const reader = readerOf(content, 0);
+  return Array.from({ length: reader.integer() }, () => reader.bytes());
+}
+
+/** The names of the functions by their indices, without the hashes that rustc adds. */
+function functionNames(sections) {
+  const names = new Map();
+  for (const { id, content } of sections) {
+    if (id !== CUSTOM) continue;
+    const reader = readerOf(content, 0);
+    if (reader.bytes().toString() !== "name") continue;
+    while (reader.at < content.length) {
+      const kind = reader.integer();
+      const part = readerOf(reader.bytes(), 0);
+      if (kind !== FUNCTION_NAMES) continue;
+      for (let count = part.integer(); count > 0; count--) {
+        const index = part.integer();
+        names.set(index, part.bytes().toString().replaceAll(/\[[0-9a-f]{16}\]|::h[0-9a-f]{16}$/g, ""));
+      }
+    }
+  }
+  return names;
+}
+
+/** Reads integers and counted bytes of the binary format. */
+function readerOf(buffer, at) {
+  return {
+    at,
+    integer() {
+      let value = 0;
+      for (let factor = 1; ; factor *= 128) {
+        const byte = buffer[this.at++];
+        value += (byte & 127) * factor;
+        if (byte < 128) return value;
+      }
+    },
+    bytes() {
+      const length = this.integer();
+      this.at += length;
+      return buffer.subarray(this.at - length, this.at);
+    },
+  };
+}
+
+/** An integer in the binary format. */
+function encoded(value) {
+  const bytes = [];
+  for (; value > 127; value >>>= 7) bytes.push((value & 127) | 128);
+  return Buffer.from([...bytes, value]);
+}
