@@ -5,7 +5,7 @@
 //   then: tsc -> modules as text -> entries -> bundles for Node -> CommonJS -> demo
 import { createHash } from "node:crypto";
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { readArguments } from "../cli/arguments.mjs";
 import { writeLlmsTexts } from "./llms.mjs";
@@ -30,6 +30,8 @@ process.chdir(root);
 
 const COPIER = "target/glue/copy-ascii.wasm";
 const READER = "target/glue/read-module-text.wasm";
+/** Beside the entry points for Node while they are bundled: imports what is to be one part. */
+const SHARED = "shared.js";
 const TARGET = ["--target", "wasm32-unknown-unknown"];
 const options = readArguments({
   command: "npm run build --",
@@ -85,7 +87,8 @@ function buildModule(name, module) {
   // A change of one system leaves the code of most modules as it was.
   const hash = createHash("sha256").update(raw).update(JSON.stringify(module));
   // These have the other arguments of the tools, and their versions.
-  for (const file of ["js/build/build.mjs", "js/build/panics.mjs", "package-lock.json"]) hash.update(readFileSync(file));
+  for (const file of ["js/build/build.mjs", "js/build/panics.mjs", "package-lock.json"])
+    hash.update(readFileSync(file));
   const digest = hash.digest("hex");
   if (!existsSync(`${out}/${digest}`)) {
     rmSync(out, { recursive: true, force: true });
@@ -219,11 +222,25 @@ async function writeModuleTexts() {
 /**
  * Bundles the entry points for Node, Bun and Deno, where each file that is loaded takes its time. All at once, so that what
  * several of them use is in parts that they share: a class is the same one from every entry point.
+ *
+ * esbuild puts files into one part that the same entry points use, which makes many small parts. So every entry point uses
+ * the events, and what all clients share: that is one part, and one file takes less time than twenty.
  */
 async function bundleForNode() {
   step("bundling for Node");
   const folder = "dist/entries/node";
   const entries = readdirSync(folder);
+  const shared = ["client", "engine", "platform"].flatMap((layer) =>
+    readdirSync(`dist/${layer}`)
+      .filter((file) => file.endsWith(".js"))
+      .map((file) => `${layer}/${file}`),
+  );
+  writeFileSync(
+    `${folder}/${SHARED}`,
+    ["public/cloudevents.js", ...shared].map((file) => `import "../../${file}";\n`).join(""),
+  );
+  for (const file of entries)
+    writeFileSync(`${folder}/${file}`, `import "./${SHARED}";\n${readFileSync(`${folder}/${file}`, "utf8")}`);
   // It imports all of them, or the parts would be more and smaller.
   const imports = entries.map((file) => `import "./${file}";\n`).join("");
   writeFileSync(`${folder}/internals.js`, `${imports}export * from "../../../js/build/internals.mjs";\n`);
@@ -238,12 +255,21 @@ async function bundleForNode() {
     platform: "node",
     target: "es2022",
     packages: "external",
+    plugins: [{ name: "shared", setup: keepImportsOfShared }],
     logLevel: "error",
   });
+  rmSync(`${folder}/${SHARED}`);
   for (const { path, text } of outputFiles) writeFileSync(path, withClassNames(text));
   // They are in the bundles, and nothing else imports them.
   for (const file of readdirSync("dist/engine/load").filter((file) => /\.node\.(?:js|d\.ts)$/.test(file)))
     rmSync(`dist/engine/load/${file}`);
+}
+
+/** esbuild drops an import without names of a file that has no side effects, unless it is told that there are some. */
+function keepImportsOfShared({ onResolve }) {
+  onResolve({ filter: /^\.\.\/\.\./ }, ({ path, importer, resolveDir }) =>
+    basename(importer) === SHARED ? { path: resolve(resolveDir, path), sideEffects: true } : undefined,
+  );
 }
 
 /** Gives a class its name again: esbuild changes that of one that uses itself, and so its `name`. */

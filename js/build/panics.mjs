@@ -47,7 +47,10 @@ export function trapAtPanics(wasm) {
       replaced.push(name);
       return Buffer.from(TRAP);
     });
-    const code = Buffer.concat([encoded(functions.length), ...functions.flatMap((body) => [encoded(body.length), body])]);
+    const code = Buffer.concat([
+      encoded(functions.length),
+      ...functions.flatMap((body) => [encoded(body.length), body]),
+    ]);
     return Buffer.concat([Buffer.from([CODE]), encoded(code.length), code]);
   });
   return { wasm: Buffer.concat([wasm.subarray(0, 8), ...parts]), replaced };
@@ -109,7 +112,13 @@ function functionNames(sections) {
       if (kind !== FUNCTION_NAMES) continue;
       for (let count = part.integer(); count > 0; count--) {
         const index = part.integer();
-        names.set(index, part.bytes().toString().replaceAll(/\[[0-9a-f]{16}\]|::h[0-9a-f]{16}$/g, ""));
+        names.set(
+          index,
+          part
+            .bytes()
+            .toString()
+            .replaceAll(/\[[0-9a-f]{16}\]|::h[0-9a-f]{16}$/g, ""),
+        );
       }
     }
   }

@@ -14,26 +14,26 @@ const PEERS = "tests/size";
 
 /**
  * The measured applications. `goal`: what it shall download at most. `limit`: what a test allows today, in bytes after
- * brotli; the goal where it is reached.
+ * brotli: a little more than it is.
  */
 export const APPS = [
   {
     title: "read requests and write events",
     code: `import { CloudEvent, toBinary, fromRequest } from "eventferry/cloudevents"; console.log(CloudEvent, toBinary, fromRequest);`,
     goal: 21 * KB,
-    limit: 27 * KB,
+    limit: 26.6 * KB,
   },
   {
     title: "Publisher, sessions, outbox",
     code: `import { Publisher } from "eventferry"; console.log(Publisher);`,
     goal: 84 * KB,
-    limit: 109 * KB,
+    limit: 106.5 * KB,
   },
   {
     title: "GlassFlow, source and sink",
     code: `import { PipelineDataSource, PipelineDataSink } from "eventferry/glassflow"; console.log(PipelineDataSource, PipelineDataSink);`,
     goal: 98 * KB,
-    limit: 114.5 * KB,
+    limit: 111 * KB,
   },
   {
     title: "GlassFlow, management",
@@ -43,37 +43,37 @@ export const APPS = [
     title: "events-protocol, client",
     code: `import { EventClient } from "eventferry/events-protocol"; console.log(EventClient);`,
     goal: 36 * KB,
-    limit: 36 * KB,
+    limit: 33.5 * KB,
   },
   {
     title: "events-protocol, server",
     code: `import { EventProcessor, EventRegistry } from "eventferry/events-protocol"; console.log(EventProcessor, EventRegistry);`,
     goal: 36 * KB,
-    limit: 36 * KB,
+    limit: 31.5 * KB,
   },
   {
     title: "BayeuxClient",
     code: `import { BayeuxClient } from "eventferry/bayeux"; console.log(BayeuxClient);`,
     goal: 88 * KB,
-    limit: 109 * KB,
+    limit: 103.5 * KB,
   },
   {
     title: "SalesforceClient",
     code: `import { SalesforceClient, passwordAuth } from "eventferry/salesforce"; console.log(SalesforceClient, passwordAuth);`,
     goal: 96 * KB,
-    limit: 109 * KB,
+    limit: 103.5 * KB,
   },
   {
     title: "BriteEvents",
     code: `import { EventClient } from "eventferry/bc-events"; console.log(EventClient);`,
     goal: 122 * KB,
-    limit: 122 * KB,
+    limit: 119 * KB,
   },
   {
     title: "everything from eventferry",
     code: `import * as all from "eventferry"; console.log(all);`,
     goal: 215 * KB,
-    limit: 263 * KB,
+    limit: 254 * KB,
   },
   { title: "everything from /cloudevents", code: `import * as all from "eventferry/cloudevents"; console.log(all);` },
   { title: "eventferry/slim, without modules", code: `import * as all from "eventferry/slim"; console.log(all);` },

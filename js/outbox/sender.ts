@@ -46,7 +46,8 @@ const NO_BODY = new Uint8Array(0);
 const decoder = new TextDecoder();
 /** Smaller bodies are not compressed. */
 const MIN_GZIP_BYTES = 2048;
-const CAN_GZIP = typeof CompressionStream === "function";
+/** Not at module scope: Node loads its streams when one of them is first named. */
+const canGzip = () => typeof CompressionStream === "function";
 /** The share of the keepalive budget that events may use: the rest is for what separates them. */
 const KEEPALIVE_SHARE = 0.96;
 
@@ -109,7 +110,7 @@ export class Sender<E> {
           return finish(...all);
         });
       };
-      const shouldCompress = gzip && body.length >= MIN_GZIP_BYTES && !isPageHidden && CAN_GZIP;
+      const shouldCompress = gzip && body.length >= MIN_GZIP_BYTES && !isPageHidden && canGzip();
       const encoded = compressedBody ?? (shouldCompress ? compress(body) : body);
       if (encoded !== body) own["content-encoding"] = "gzip";
       if (!isPromise(encoded) && !isPromise(resolved) && !signed) return finishIfLeading(resolved, encoded);
@@ -179,7 +180,7 @@ export class Sender<E> {
   /** Compresses in advance the body of a request with exactly the events of a segment. */
   compressSegment(segment: TrackedSegment): void {
     const { wire, gzip } = this.#options;
-    const body = gzip && CAN_GZIP && wire.encodeBody?.([segment.body!]);
+    const body = gzip && canGzip() && wire.encodeBody?.([segment.body!]);
     if (!body || body.length < MIN_GZIP_BYTES) return;
     void compress(body).then(
       (compressed) => {

@@ -2,14 +2,12 @@
 import type { FetchLike } from "../../platform/fetch.js";
 import type { RequestCredentials } from "../../platform/web-types.js";
 
-/** The `fetch` to use; undefined for the global one without changes. */
-export function streamFetch(
-  fetch: FetchLike | undefined,
-  credentials: RequestCredentials = "include",
-): FetchLike | undefined {
+/** The `fetch` to use. The global one is looked up at each call because tests and frameworks replace it. */
+export function streamFetch(fetch: FetchLike | undefined, credentials: RequestCredentials = "include"): FetchLike {
   if (fetch) return fetch;
-  if (platformKeepsCookies()) return fetchWithCookies(credentials);
-  return "Deno" in globalThis ? fetchWithoutResend : undefined;
+  if ("Deno" in globalThis) return fetchWithoutResend;
+  // Asked at a request: when `Request` is first named, Node loads all that it has of `fetch`, which takes 20 ms.
+  return (url, init) => globalThis.fetch(url, platformKeepsCookies() ? { ...init, credentials } : init);
 }
 
 let keepsCookies: boolean | undefined;
@@ -18,11 +16,6 @@ let keepsCookies: boolean | undefined;
 export function platformKeepsCookies(): boolean {
   keepsCookies ??= !new Request("https://localhost/", { headers: { cookie: "a=b" } }).headers.has("cookie");
   return keepsCookies;
-}
-
-/** The global `fetch`, looked up at each call because tests and frameworks replace it. */
-function fetchWithCookies(credentials: RequestCredentials): FetchLike {
-  return (url, init) => fetch(url, { ...init, credentials });
 }
 
 /**
