@@ -6,7 +6,7 @@
 
 use super::member::{MEMBER_COUNT, Member};
 use super::rejection::{Rejection, Target};
-use crate::base::json::padded::Padded;
+use crate::base::json::padded::{Padded, zero};
 use crate::base::json::scan::{Kind, Span};
 
 /// The most extension attributes that an event may have. The specification has no limit; a receiver needs one.
@@ -133,6 +133,24 @@ impl Row {
     /// No members.
     pub const EMPTY: Self =
         Self { packed: [0; MEMBER_COUNT], present: 0, escaped: 0, version: 0, extension_count: 0 };
+
+    /// Removes all members. Not by assigning [`Self::EMPTY`], which would be `memory.fill`, see [`zero`].
+    #[inline(always)]
+    pub fn clear(&mut self) {
+        self.packed = [zero() as u32; MEMBER_COUNT];
+        (self.present, self.escaped, self.version, self.extension_count) = (0, 0, 0, 0);
+    }
+
+    /// Takes the numbers of another row, one by one: an assignment would be `memory.copy`, which is a call out of wasm too.
+    #[inline(always)]
+    pub const fn copy_from(&mut self, other: &Self) {
+        let [a, b, c, d, e, f, g, h, i, j, k, l] = other.packed;
+        self.packed = [a, b, c, d, e, f, g, h, i, j, k, l];
+        self.present = other.present;
+        self.escaped = other.escaped;
+        self.version = other.version;
+        self.extension_count = other.extension_count;
+    }
 
     /// Sets start and end of the payload.
     #[inline(always)]

@@ -11,7 +11,7 @@
 
 #![expect(unsafe_code, reason = "memory is shared with JavaScript by address")]
 
-use core::arch::wasm32::{memory_grow, memory_size};
+use core::arch::wasm32::{i64x2_splat, memory_grow, memory_size, v128, v128_store};
 use core::cell::Cell;
 
 use wasm_bindgen::prelude::wasm_bindgen;
@@ -104,8 +104,11 @@ pub(super) fn parts(len: usize) -> Parts {
     // `reserve` before any other export of an instance.
     unsafe {
         let start = START.0.get() as *mut u8;
-        let (padding, zero) = (start.add(len).cast::<[u64; PADDING / 8]>(), zero());
-        padding.write_unaligned([zero; PADDING / 8]);
+        let (padding, zeros) = (start.add(len).cast::<v128>(), i64x2_splat(zero() as i64));
+        // Not as an array: it would be made on the stack and copied by `memory.copy`, see `zero`.
+        for block in 0..PADDING / 16 {
+            v128_store(padding.add(block), zeros);
+        }
         let text = core::slice::from_raw_parts(start, len + PADDING);
         Parts {
             // The padding was written above.

@@ -8,7 +8,7 @@ use crate::base::json::block::Block;
 use crate::base::json::scan::{Kind, Scanner};
 use crate::cloudevents::member::Member;
 use crate::cloudevents::rejection::{Reason, Rejection, Target};
-use crate::cloudevents::table::{MemberSpan, Row, Table};
+use crate::cloudevents::table::{MemberSpan, Table};
 
 /// Scans the event that starts at the position of the scanner.
 pub(super) fn scan_event<B: Block>(scanner: &mut Scanner<'_, B>, context: &mut ScanContext<'_>) -> Scan {
@@ -26,7 +26,7 @@ pub(super) fn scan_event<B: Block>(scanner: &mut Scanner<'_, B>, context: &mut S
 #[inline(never)]
 fn scan_members<B: Block>(scanner: &mut Scanner<'_, B>, scratch: &mut [u8], table: &mut Table) -> Scan {
     let mut seen = SeenMembers::default();
-    table.row = Row::EMPTY;
+    table.row.clear();
     scanner.expect(b'{').map_err(|_| Rejection::invalid_event(Reason::NotObject))?;
     scanner.skip_space();
     if !scanner.eat(b'}') {

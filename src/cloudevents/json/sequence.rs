@@ -152,7 +152,7 @@ fn scan_rows<B: Block, S: EventSink>(
             rejection => rejection,
         })?;
         let end = if in_bytes { scanner.pos() } else { *units_before + scanner.units() };
-        *row = context.table.row;
+        row.copy_from(&context.table.row);
         row.set_extent(start as u32, end as u32);
         sink.event(context.table, start_byte, scanner.pos(), scanner.units())?;
         let version_found = context.table.row.version;
@@ -222,7 +222,7 @@ fn scan_valid_lines<B: Block, S: EventSink>(
         }
         if is_event && scanner.pos() >= line_end && end <= line_end {
             let row = rows.get_mut(context.table.index as usize)?;
-            *row = context.table.row;
+            row.copy_from(&context.table.row);
             if options.in_bytes {
                 row.set_extent(start as u32, end as u32);
             } else {
