@@ -1,5 +1,7 @@
 //! URIs and URI-references (RFC 3986).
 
+use crate::base::json::block::{Block, Native, is_plain_in_path};
+
 /// Whether `text` is a URI-reference: a URI, or a relative reference.
 pub(super) fn is_uri_reference(text: &[u8]) -> bool {
     // The most frequent forms by far: an absolute path or an https URL without delimiters other than slashes.
@@ -14,20 +16,8 @@ pub(super) fn is_uri_reference(text: &[u8]) -> bool {
 /// Whether all characters are unreserved or slashes. These are allowed in a host and in a path and delimit nothing else.
 #[inline(always)]
 fn has_only_plain(text: &[u8]) -> bool {
-    const fn set(high: bool) -> u64 {
-        let (mut set, mut byte) = (0, 0);
-        while byte < 64 {
-            let character = byte + if high { 64 } else { 0 };
-            if is_unreserved(character) || character == b'/' {
-                set |= 1 << byte;
-            }
-            byte += 1;
-        }
-        set
-    }
-    const LOW: u64 = set(false);
-    const HIGH: u64 = set(true);
-    text.iter().all(|b| *b < 0x80 && (if *b < 64 { LOW } else { HIGH }) >> (*b & 63) & 1 == 1)
+    let Some(last) = text.last_chunk() else { return text.iter().all(|byte| is_plain_in_path(*byte)) };
+    text.as_chunks().0.iter().all(Native::is_plain_path) && Native::is_plain_path(last)
 }
 
 #[inline(never)]

@@ -33,6 +33,23 @@ fn every_text_of_the_vectors_is_accepted_or_rejected() {
 }
 
 #[test]
+fn a_character_that_no_path_has_is_found_at_every_position() {
+    for start in ["/", "https://", "a"] {
+        for len in 0..40 {
+            let path = format!("{start}{}", "Az0.-_~/".chars().cycle().take(len).collect::<String>());
+            assert!(Format::UriReference.matches(path.as_bytes()), "{path}");
+            for at in start.len()..path.len() {
+                for byte in [0, b' ', b'"', b'<', b'\\', b'^', b'`', b'{', b'}', 0x7f, 0x80, 0xff] {
+                    let mut bytes = path.clone().into_bytes();
+                    bytes[at] = byte;
+                    assert!(!Format::UriReference.matches(&bytes), "{path} {at} {byte}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn timestamps_agree_with_the_calendar_for_four_centuries() {
     for year in 1800..=2200u32 {
         let is_leap = (year.is_multiple_of(4) && !year.is_multiple_of(100)) || year.is_multiple_of(400);

@@ -27,12 +27,13 @@ fn the_build_uses_simd() {
 fn both_blocks_have_the_same_result_for_every_byte_at_every_position() {
     for byte in 0..=255u8 {
         for at in 0..16 {
-            for filler in [b'a', 0xff, 0x00, b' ', 0x7e, byte ^ 0x80] {
+            for filler in [b'a', b'5', 0xff, 0x00, b' ', 0x7e, byte ^ 0x80] {
                 let mut bytes = [filler; 16];
                 bytes[at] = byte;
                 let stops = (0..16).fold(0, |mask, i| mask | u32::from(is_string_stop(bytes[i])) << i);
                 assert_eq!(Simd::string_stops(&bytes), stops);
                 assert_eq!(Swar::string_stops(&bytes), stops);
+                assert_eq!(Simd::is_plain_path(&bytes), Swar::is_plain_path(&bytes));
                 assert_eq!(
                     Simd::equal_bytes(&bytes, &[filler; 16]),
                     Swar::equal_bytes(&bytes, &[filler; 16])

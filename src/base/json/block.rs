@@ -16,6 +16,9 @@ pub trait Block {
     /// Whether a byte is outside ASCII.
     fn has_non_ascii(bytes: &[u8; 16]) -> bool;
 
+    /// Whether all bytes are unreserved characters of URIs (RFC 3986, section 2.3) or slashes.
+    fn is_plain_path(bytes: &[u8; 16]) -> bool;
+
     /// One bit for each index at which both blocks have the same byte.
     fn equal_bytes(a: &[u8; 16], b: &[u8; 16]) -> u32;
 }
@@ -50,6 +53,11 @@ impl Block for Swar {
     #[inline(always)]
     fn has_non_ascii(bytes: &[u8; 16]) -> bool {
         u128::from_le_bytes(*bytes) & (u128::from(HIGH) * (1 << 64 | 1)) != 0
+    }
+
+    #[inline(always)]
+    fn is_plain_path(bytes: &[u8; 16]) -> bool {
+        bytes.iter().all(|byte| is_plain_in_path(*byte))
     }
 
     #[inline(always)]
@@ -108,7 +116,10 @@ const fn not_zero(low: u64) -> u64 {
 
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 mod simd {
-    use core::arch::wasm32::{i8x16_lt, i8x16_splat, u8x16_bitmask, u8x16_eq, u8x16_splat, v128_or};
+    use core::arch::wasm32::{
+        i8x16_lt, i8x16_splat, u8x16_all_true, u8x16_bitmask, u8x16_eq, u8x16_lt, u8x16_splat, u8x16_sub,
+        v128_or,
+    };
 
     /// One 128-bit register.
     pub struct Simd;
@@ -148,6 +159,18 @@ mod simd {
         }
 
         #[inline(always)]
+        fn is_plain_path(bytes: &[u8; 16]) -> bool {
+            let block = load(bytes);
+            let in_range = |block, first, last| {
+                u8x16_lt(u8x16_sub(block, u8x16_splat(first)), u8x16_splat(last - first + 1))
+            };
+            // The two cases of a letter differ in one bit. `-`, `.`, `/` and the digits follow each other.
+            let letters = in_range(v128_or(block, u8x16_splat(0x20)), b'a', b'z');
+            let marks = v128_or(u8x16_eq(block, u8x16_splat(b'_')), u8x16_eq(block, u8x16_splat(b'~')));
+            u8x16_all_true(v128_or(v128_or(letters, marks), in_range(block, b'-', b'9')))
+        }
+
+        #[inline(always)]
         fn equal_bytes(a: &[u8; 16], b: &[u8; 16]) -> u32 {
             u8x16_bitmask(u8x16_eq(load(a), load(b))) as u32
         }
@@ -174,6 +197,12 @@ pub type Native = Simd;
 /// The implementation that the build uses.
 #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
 pub type Native = Swar;
+
+/// Whether a byte is an unreserved character of URIs or a slash.
+#[inline(always)]
+pub const fn is_plain_in_path(byte: u8) -> bool {
+    matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'-'..=b'9' | b'_' | b'~')
+}
 
 /// The rule for one byte. Tests compare the implementations with it.
 pub const fn is_string_stop(byte: u8) -> bool {
