@@ -6,32 +6,17 @@
 //!   Due ──a subscription resumes, or the inbox is full──> Held ──any input──> Due
 //! ```
 
+mod delays;
+mod outage;
+
 use crate::base::time::{Millis, Moment};
 use crate::bayeux::errors::SessionError;
 use crate::bayeux::message::Advice;
 use crate::engine::backoff::Backoff;
 use crate::engine::inbox::Inbox;
-use crate::engine::jitter::Rng;
-
-/// The longest delay after the server has reported that it is busy.
-const MAX_BUSY_DELAY_MS: u64 = 600_000;
 
 /// Times that the server advises are shorter than this, because timers of JavaScript count 31 bits.
 const MAX_ADVICE_MS: u64 = 2_000_000_000;
-/// A poll without events that is answered sooner than this was not held.
-const QUICK_POLL: Millis = Millis(500);
-/// That many of them may follow one another.
-const MAX_QUICK_POLLS: u32 = 3;
-/// The longest delay after a poll that was not held.
-const MAX_QUICK_POLL_DELAY_MS: u64 = 10_000;
-
-/// Responses that cannot be read and bring nothing on: that many in a row are no accident.
-const MAX_STUCK: u32 = 3;
-/// The same for those of which a part can be read.
-const MAX_UNREADABLE: u32 = 10;
-
-/// Sessions that end sooner than this after another count as ends in quick succession.
-const QUICK_RESTART: Millis = Millis(300_000);
 
 /// The advice of the server, with the defaults of the client filled in.
 #[derive(Clone, Copy, Debug)]
@@ -222,130 +207,13 @@ impl ConnectLoop {
         self.is_pause_over = true;
         self.next = Next::Due;
     }
-
-    /// The next backoff delay, at least `min_delay` and the advised interval.
-    pub(super) fn retry_delay(&mut self, min_delay: Option<Millis>, rng: &mut Rng) -> Millis {
-        let delay = self.backoff.next_delay(rng);
-        delay.max(min_delay.unwrap_or_default()).max(self.timing.interval)
-    }
-
-    /// The delay before the next poll, after one that brought that many events. A server that holds no poll,
-    /// and advises no interval, would otherwise be polled without a break.
-    pub(super) fn poll_delay(&mut self, sent: Moment, now: Moment, event_count: usize) -> Millis {
-        let is_quick = event_count == 0 && now < sent.after(QUICK_POLL);
-        self.quick_polls = if is_quick { self.quick_polls.saturating_add(1) } else { 0 };
-        let Some(excess) = self.quick_polls.checked_sub(MAX_QUICK_POLLS) else { return self.timing.interval };
-        let delay = (100 << excess.min(16)).min(MAX_QUICK_POLL_DELAY_MS);
-        Millis(delay).max(self.timing.interval)
-    }
-
-    /// The delay before another session or login, after one that worked. The first one starts at once; those
-    /// in quick succession wait longer each time, so that a server that ends every session is not flooded.
-    pub(super) fn restart_delay(&mut self, now: Moment, rng: &mut Rng) -> Millis {
-        let is_quick = self.restarted_at.is_some_and(|at| now < at.after(QUICK_RESTART));
-        self.restarts = if is_quick { self.restarts.saturating_add(1) } else { 0 };
-        self.restarted_at = Some(now);
-        if is_quick {
-            self.require_poll();
-        }
-        let Some(earlier) = self.restarts.checked_sub(1) else { return self.timing.interval };
-        self.backoff.delay_after(earlier.min(32), rng).max(self.timing.interval)
-    }
-
-    /// The delay before a subscription is sent again. Does not count as a failure of the connection.
-    pub(super) fn resubscribe_delay(&self, rng: &mut Rng) -> Millis {
-        self.backoff.delay_after(2, rng)
-    }
-
-    /// The delay for a busy server: `least`, doubled each time up to ten minutes, plus up to 10 % jitter.
-    pub(super) fn busy_delay(&mut self, least: Millis, rng: &mut Rng) -> Millis {
-        let delay = least.0.saturating_mul(1 << self.busy_count.min(16)).min(MAX_BUSY_DELAY_MS.max(least.0));
-        self.busy_count = self.busy_count.saturating_add(1);
-        Millis(delay + rng.up_to(delay / 10))
-    }
-
-    /// Whether the server has removed the session by then, because it got no connect since the outage began.
-    pub(super) fn is_session_gone_at(&self, at: Moment, now: Moment) -> bool {
-        let since = self.outage.as_ref().map_or(now, |outage| outage.since);
-        let Timing { interval, poll_timeout, max_interval } = self.timing;
-        max_interval.is_some_and(|max_interval| {
-            let lifetime = poll_timeout.0.saturating_add(interval.0).saturating_add(max_interval.0);
-            at > since.after(Millis(lifetime))
-        })
-    }
-
-    /// The connection is down. True if it was up before.
-    pub(super) fn fail(&mut self, now: Moment, error: Option<SessionError>) -> bool {
-        match &mut self.outage {
-            Some(outage) => {
-                outage.error = error.or_else(|| outage.error.take());
-                false
-            }
-            None => {
-                self.outage = Some(Outage { since: now, error, needs_poll: false });
-                true
-            }
-        }
-    }
-
-    /// Only a poll that succeeds ends the present outage.
-    pub(super) fn require_poll(&mut self) {
-        if let Some(outage) = &mut self.outage {
-            outage.needs_poll = true;
-        }
-    }
-
-    /// A response could not be read, or broke off. If that happens again, only a poll that succeeds ends the
-    /// outage, and the delays grow until then.
-    pub(super) fn count_unreadable(&mut self, has_progressed: bool) {
-        if self.unreadable_count > 0 {
-            self.require_poll();
-        }
-        self.backoff.resume(self.backoff.retries().max(self.unreadable_count));
-        self.unreadable_count = self.unreadable_count.saturating_add(1);
-        self.stuck_count = self.stuck_count.saturating_add(u32::from(!has_progressed));
-    }
-
-    /// A poll has succeeded, or what could not be read will not come again.
-    pub(super) const fn forget_unreadable(&mut self) {
-        (self.unreadable_count, self.stuck_count) = (0, 0);
-    }
-
-    /// Something else is tried now, without a delay.
-    pub(super) const fn restart_delays(&mut self) {
-        self.backoff.reset();
-        self.forget_unreadable();
-    }
-
-    /// Responses that could not be read since the last poll that succeeded.
-    pub(super) const fn unreadable_count(&self) -> u32 {
-        self.unreadable_count
-    }
-
-    /// Whether reading does not go on by itself, perhaps only after `more` responses that cannot be read.
-    pub(super) const fn is_stuck_after(&self, more: u32) -> bool {
-        self.stuck_count + more >= MAX_STUCK || self.unreadable_count >= MAX_UNREADABLE
-    }
-
-    /// Whether a probe that succeeds leaves the outage as it is.
-    pub(super) fn is_poll_required(&self) -> bool {
-        self.outage.as_ref().is_some_and(|outage| outage.needs_poll)
-    }
-
-    /// A connect has succeeded: all counters of failures start again.
-    pub(super) fn restore(&mut self) {
-        self.backoff.reset();
-        self.busy_count = 0;
-        self.outage = None;
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::error::Code;
 
-    fn connect_loop() -> ConnectLoop {
+    pub(super) fn connect_loop() -> ConnectLoop {
         ConnectLoop::new(Millis(60_000), Backoff::new(Millis(100), Millis(1000), u32::MAX), Inbox::new(2))
     }
 
@@ -383,74 +251,11 @@ mod tests {
     }
 
     #[test]
-    fn the_delays_for_a_busy_server_double_up_to_ten_minutes() {
-        let mut connects = connect_loop();
-        let mut rng = Rng::new(1);
-        for least in [30_000, 60_000, 120_000, 240_000, 480_000, 600_000, 600_000] {
-            let delay = connects.busy_delay(Millis(30_000), &mut rng).0;
-            assert!((least..=least + least / 10).contains(&delay), "{delay}");
-        }
-    }
-
-    #[test]
-    fn polls_that_are_not_held_are_slowed_down() {
-        let mut connects = connect_loop();
-        let at = Moment::from_millis;
-        let mut now = 0;
-        for _ in 0..100 {
-            now += connects.poll_delay(at(now), at(now + 2), 0).0 + 2;
-        }
-        assert!(now > 800_000, "{now}");
-        assert_eq!(connects.poll_delay(at(now), at(now + 2), 1), Millis(0));
-        assert_eq!(connects.poll_delay(at(now), at(now + 2), 0), Millis(0));
-        assert_eq!(connects.poll_delay(at(now), at(now + 900), 0), Millis(0));
-    }
-
-    #[test]
     fn advice_beyond_the_timers_of_javascript_is_cut() {
         let mut connects = connect_loop();
         let huge = Some(i64::MAX);
         connects.apply_advice(&Advice { interval: huge, timeout: huge, ..Advice::default() });
         assert!(connects.timing.interval.0 + connects.timing.poll_timeout.0 < 2 * (1 << 31));
         assert!(connects.timing.poll_timeout.0 + 60_000 < 1 << 31);
-    }
-
-    #[test]
-    fn delays_after_responses_that_cannot_be_read_grow_although_the_connection_works_in_between() {
-        let mut connects = connect_loop();
-        for count in 0..MAX_STUCK {
-            assert!(!connects.is_stuck_after(0));
-            connects.count_unreadable(false);
-            assert_eq!(connects.backoff.retries(), count);
-            connects.restore();
-        }
-        assert!(connects.is_stuck_after(0));
-        connects.forget_unreadable();
-        (0..MAX_UNREADABLE).for_each(|_| connects.count_unreadable(true));
-        assert!(connects.is_stuck_after(0));
-    }
-
-    #[test]
-    fn only_sessions_that_end_in_quick_succession_wait_longer_each_time() {
-        let mut connects = connect_loop();
-        let mut rng = Rng::new(5);
-        assert_eq!(connects.restart_delay(Moment::default(), &mut rng), Millis(0));
-        let total: u64 = (1..20).map(|s| connects.restart_delay(Moment::from_millis(s), &mut rng).0).sum();
-        assert!(total > 5000, "{total}");
-        assert_eq!(connects.restart_delay(Moment::from_millis(400_000), &mut rng), Millis(0));
-    }
-
-    #[test]
-    fn a_session_is_gone_after_its_lifetime_without_a_connect() {
-        let mut connects = connect_loop();
-        let at = Moment::from_millis;
-        connects.apply_advice(&Advice { max_interval: Some(10_000), ..Advice::default() });
-        assert!(connects.fail(at(1000), Some(SessionError::new(Code::Network, "x"))));
-        assert!(!connects.fail(at(2000), None));
-        assert!(connects.outage.as_ref().is_some_and(|outage| outage.error.is_some()));
-        assert!(!connects.is_session_gone_at(at(71_000), at(2000)));
-        assert!(connects.is_session_gone_at(at(71_001), at(2000)));
-        connects.restore();
-        assert!(connects.outage.is_none());
     }
 }
