@@ -16,6 +16,9 @@ mod cloudevents;
 #[cfg(any(feature = "calls", feature = "streams"))]
 #[warn(unreachable_pub)]
 mod config;
+#[cfg(feature = "streams")]
+#[warn(unreachable_pub)]
+mod event_table;
 #[cfg(feature = "events-protocol")]
 mod events_protocol;
 #[cfg(feature = "filters")]
@@ -28,10 +31,14 @@ mod management;
 mod marks;
 #[cfg(feature = "publish")]
 mod outbox;
+#[cfg(feature = "publish")]
+mod outbox_effects;
 #[cfg(feature = "network")]
 mod port;
 #[cfg(feature = "streams")]
 mod stream;
+#[cfg(feature = "streams")]
+mod stream_effects;
 
 /// A third of the size of the allocator of the standard library, and constant in time.
 #[global_allocator]

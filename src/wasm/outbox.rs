@@ -1,83 +1,23 @@
 //! The outbox for JavaScript. Lists of records cross the boundary flat, see `js/outbox/segment-table.ts`.
 
-use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use super::config;
+use super::outbox_effects::{OutboxSink, push};
 use super::port::{failure, moment, response, retry_after, time_of};
 use crate::base;
-use crate::base::error::Error;
 use crate::base::ids::ExchangeId;
 use crate::base::time::Millis;
 use crate::bc_events;
 use crate::boundary::numbers;
 use crate::engine::machine::{Input, Machine, Output, Poll};
 use crate::outbox::answer::{Classifier, by_status};
-use crate::outbox::effect::{Effect, Outcome, StoreCounts};
+use crate::outbox::effect::StoreCounts;
 use crate::outbox::expiry::{ExpiryTimes, WallClock};
 use crate::outbox::machine::Outbox;
 use crate::outbox::progress::Progress;
-use crate::outbox::segment::{EventRange, SegmentId};
+use crate::outbox::segment::SegmentId;
 use crate::outbox::session::{Contents, Grouping, SessionId, StageResult};
-use crate::outbox::writes::{Put, Write};
-
-#[wasm_bindgen]
-extern "C" {
-    /// The effect queue: `OutboxEffects` in `js/engine/ports.ts`.
-    pub type OutboxSink;
-    #[wasm_bindgen(method, structural, catch)]
-    fn write(
-        this: &OutboxSink,
-        put: Vec<u32>,
-        remove: Vec<u32>,
-        dead_put: Vec<u32>,
-        progress: Vec<u32>,
-    ) -> Result<(), JsValue>;
-    #[wasm_bindgen(method, structural, catch)]
-    fn peek(this: &OutboxSink, events: u32, bytes: f64) -> Result<(), JsValue>;
-    #[wasm_bindgen(method, structural, catch)]
-    fn send(this: &OutboxSink, id: u32, ranges: Vec<u32>, is_page_hidden: bool) -> Result<(), JsValue>;
-    #[wasm_bindgen(method, structural, catch)]
-    fn cancel(this: &OutboxSink, id: u32) -> Result<(), JsValue>;
-    #[wasm_bindgen(method, structural, catch)]
-    fn accepted(this: &OutboxSink, segment: u32) -> Result<(), JsValue>;
-    #[wasm_bindgen(method, structural, catch)]
-    fn delivered(
-        this: &OutboxSink,
-        segment: u32,
-        from: u32,
-        to: u32,
-        status: u16,
-        attempts: u32,
-    ) -> Result<(), JsValue>;
-    #[wasm_bindgen(method, structural, catch)]
-    fn dead(
-        this: &OutboxSink,
-        segment: u32,
-        index: u32,
-        attempts: u32,
-        code: u8,
-        status: u16,
-        detail: String,
-        is_alone: bool,
-    ) -> Result<(), JsValue>;
-    #[wasm_bindgen(method, structural, catch)]
-    fn retry(
-        this: &OutboxSink,
-        delay: f64,
-        failures: u32,
-        code: u8,
-        status: u16,
-        detail: String,
-        is_blocked: bool,
-    ) -> Result<(), JsValue>;
-    #[wasm_bindgen(method, structural, catch)]
-    fn forget(this: &OutboxSink, segment: u32, is_stored: bool) -> Result<(), JsValue>;
-    #[wasm_bindgen(method, structural, catch)]
-    fn pressure(this: &OutboxSink, is_high: bool) -> Result<(), JsValue>;
-    #[wasm_bindgen(method, structural, catch)]
-    fn wait(this: &OutboxSink, at: f64) -> Result<(), JsValue>;
-}
 
 /// A short name for a text that must not be shown, see [`base::digest`].
 #[wasm_bindgen]
@@ -356,54 +296,6 @@ fn counts(events: f64, bytes: f64, dead: f64, dead_bytes: f64) -> StoreCounts {
     }
 }
 
-/// The progress of each segment: how many numbers, then the numbers. Empty if there is none at all.
-fn progress_of(put: &[Put]) -> Vec<u32> {
-    if put.iter().all(|put| put.progress.is_none()) {
-        return Vec::new();
-    }
-    let numbers = |put: &Put| put.progress.as_ref().map_or_else(Vec::new, Progress::to_numbers);
-    put.iter().map(numbers).flat_map(|numbers| [numbers.len() as u32].into_iter().chain(numbers)).collect()
-}
-
 fn grouping(max_grouped_events: u32) -> Grouping {
     if max_grouped_events == 0 { Grouping::Any } else { Grouping::Separate(max_grouped_events) }
-}
-
-fn push(sink: &OutboxSink, effect: Effect) -> Result<(), JsValue> {
-    let parts = |error: Error| (error.code as u8 + 1, error.status.unwrap_or(0), error.detail);
-    match effect {
-        Effect::Write(Write { put, remove, dead_put }) => {
-            let progress = progress_of(&put);
-            sink.write(
-                put.into_iter()
-                    .flat_map(|put| {
-                        let indices = put.indices.unwrap_or_default();
-                        [put.segment.0, indices.len() as u32].into_iter().chain(indices)
-                    })
-                    .collect(),
-                remove.into_iter().map(|id| id.0).collect(),
-                dead_put.into_iter().flat_map(|(id, index)| [id.0, index]).collect(),
-                progress,
-            )
-        }
-        Effect::Peek { events, bytes } => sink.peek(events, bytes as f64),
-        Effect::Send { exchange, batch, is_page_hidden } => {
-            let flat = |range: EventRange| [range.segment.0, range.from, range.to];
-            sink.send(exchange.0, batch.into_iter().flat_map(flat).collect(), is_page_hidden)
-        }
-        Effect::Accepted(segment) => sink.accepted(segment.0),
-        Effect::Delivered { events, status, attempts } => {
-            sink.delivered(events.segment.0, events.from, events.to, status, attempts)
-        }
-        Effect::Dead { segment, index, error, attempts, is_alone } => {
-            let (code, status, detail) = parts(error);
-            sink.dead(segment.0, index, attempts, code, status, detail, is_alone)
-        }
-        Effect::Retry { error, delay, failures, is_blocked } => {
-            let (code, status, detail) = parts(error);
-            sink.retry(delay.0 as f64, failures, code, status, detail, is_blocked)
-        }
-        Effect::Forget(segment, reason) => sink.forget(segment.0, reason == Outcome::Evicted),
-        Effect::Pressure(is_high) => sink.pressure(is_high),
-    }
 }

@@ -1,120 +1,21 @@
 //! The clients of Bayeux and Salesforce behind one port, because most of their commands and effects are the
 //! same.
 
-use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use super::config::{self, StreamOptions};
 use super::port::{failure, moment, response, time_of};
+use super::stream_effects::{StreamEffects, push_output, push_request};
 use crate::base::error::Code;
-use crate::base::http::Request;
 use crate::base::ids::{Counter, ExchangeId, OpId};
 use crate::base::json::padded::zeroed;
-use crate::base::json::text::unescape;
 use crate::base::secret::Secret;
 use crate::bayeux::dialect::DefaultDialect;
 use crate::bayeux::errors::SessionError;
-use crate::bayeux::message::EventSpans;
-use crate::bayeux::session::{Event, Input, Notice, Probe, Session, State};
+use crate::bayeux::session::{Input, Probe, Session};
 use crate::bayeux::wire::without_filter;
-use crate::engine::machine::{Machine, Output, Poll};
+use crate::engine::machine::{Machine, Poll};
 use crate::salesforce::client as salesforce;
-
-#[wasm_bindgen]
-extern "C" {
-    /// The effect queue of a stream; `js/systems/bayeux/driver.ts` has its handlers.
-    pub type StreamEffects;
-    #[wasm_bindgen(method, structural, catch)]
-    #[allow(clippy::too_many_arguments, reason = "a call to JavaScript has no other way to name them")]
-    /// Extensions of the application see the request, and its headers are added, unless it `is_login`.
-    fn send(
-        this: &StreamEffects,
-        id: u32,
-        url: String,
-        headers: String,
-        body: Vec<u8>,
-        timeout_ms: f64,
-        max_response_bytes: u32,
-        response_headers: &str,
-        is_login: bool,
-    ) -> Result<(), JsValue>;
-    #[wasm_bindgen(method, structural, catch)]
-    fn cancel(this: &StreamEffects, id: u32) -> Result<(), JsValue>;
-    /// For `table` and `channels` see `event_table`, whose offsets refer to `text`. `text` is in the memory of the
-    /// module, and valid during the call; it is empty if it is the last frame of the socket, unchanged. `excess`:
-    /// how many messages must be taken before polling goes on; 0 if it goes on.
-    #[wasm_bindgen(method, structural, catch)]
-    fn messages(
-        this: &StreamEffects,
-        table: Vec<u32>,
-        channels: Vec<String>,
-        excess: u32,
-        text: &[u8],
-    ) -> Result<(), JsValue>;
-    /// `code` is 0 for success. `reply`: the refusal of the server as JSON, then the arguments of its error;
-    /// empty if there was none. The same for all errors.
-    #[wasm_bindgen(method, structural, catch)]
-    fn settled(
-        this: &StreamEffects,
-        op: u32,
-        code: u8,
-        status: u16,
-        message: &str,
-        reply: Vec<String>,
-    ) -> Result<(), JsValue>;
-    #[wasm_bindgen(method, structural, catch)]
-    fn state(this: &StreamEffects, state: u8) -> Result<(), JsValue>;
-    #[wasm_bindgen(method, structural, catch)]
-    fn notice(
-        this: &StreamEffects,
-        kind: &str,
-        channel: Option<String>,
-        code: u8,
-        status: u16,
-        message: &str,
-        reply: Vec<String>,
-    ) -> Result<(), JsValue>;
-    /// `delay_ms`: the time until the next attempt.
-    #[wasm_bindgen(method, structural, catch)]
-    fn connection_lost(
-        this: &StreamEffects,
-        code: u8,
-        status: u16,
-        message: &str,
-        reply: Vec<String>,
-        delay_ms: f64,
-    ) -> Result<(), JsValue>;
-    #[wasm_bindgen(method, structural, catch)]
-    fn ended(
-        this: &StreamEffects,
-        code: u8,
-        status: u16,
-        message: &str,
-        reply: Vec<String>,
-    ) -> Result<(), JsValue>;
-    #[wasm_bindgen(method, structural, catch)]
-    fn need_credentials(this: &StreamEffects, is_renewal: bool) -> Result<(), JsValue>;
-    /// `issued_at` is a Unix time in milliseconds.
-    #[wasm_bindgen(method, structural, catch)]
-    fn granted(
-        this: &StreamEffects,
-        authorization: &str,
-        instance_url: String,
-        issued_at: f64,
-    ) -> Result<(), JsValue>;
-    #[wasm_bindgen(method, structural, catch)]
-    fn sign(this: &StreamEffects, claims: String) -> Result<(), JsValue>;
-    #[wasm_bindgen(method, structural, catch)]
-    fn refresh_token(this: &StreamEffects, token: &str) -> Result<(), JsValue>;
-    #[wasm_bindgen(method, structural, catch)]
-    fn socket_open(this: &StreamEffects, id: u32, url: String) -> Result<(), JsValue>;
-    #[wasm_bindgen(method, structural, catch)]
-    fn socket_send(this: &StreamEffects, id: u32, text: String) -> Result<(), JsValue>;
-    #[wasm_bindgen(method, structural, catch)]
-    fn socket_close(this: &StreamEffects, id: u32) -> Result<(), JsValue>;
-    #[wasm_bindgen(method, structural, catch)]
-    fn wait(this: &StreamEffects, at: f64) -> Result<(), JsValue>;
-}
 
 /// The client of a stream; the options determine its kind.
 enum Stream {
@@ -377,118 +278,4 @@ impl StreamPort {
 #[wasm_bindgen]
 pub fn channel_name(channel: &str) -> String {
     without_filter(channel).to_owned()
-}
-
-type Pushed = Result<(), JsValue>;
-
-fn push_output(effects: &StreamEffects, output: Output<Event>, session: &Session) -> Pushed {
-    match output {
-        Output::Send(id, request) => push_request(effects, id, request, false),
-        Output::Cancel(id) => effects.cancel(id.0),
-        Output::Event(event) => push_event(effects, event, session.excess_events() as u32),
-    }
-}
-
-fn push_request(effects: &StreamEffects, id: ExchangeId, request: Request, is_login: bool) -> Pushed {
-    let (timeout_ms, max_response_bytes, response_headers) =
-        (request.timeout().0 as f64, request.max_response_bytes(), request.response_headers());
-    let (url, headers, body) = request.into_parts();
-    effects.send(id.0, url, headers, body, timeout_ms, max_response_bytes, response_headers, is_login)
-}
-
-fn push_event(effects: &StreamEffects, event: Event, excess: u32) -> Pushed {
-    match event {
-        Event::Messages { source, text, is_repaired, events } => {
-            let (table, channels) = event_table(&text, &events);
-            let is_unchanged_frame = source.is_none() && !is_repaired;
-            effects.messages(table, channels, excess, if is_unchanged_frame { &[] } else { &text })
-        }
-        Event::Settled(op, Ok(())) => effects.settled(op.0, 0, 0, "", Vec::new()),
-        Event::Settled(op, Err(error)) => {
-            let (code, status, message, reply) = error_parts(&error);
-            effects.settled(op.0, code, status, message, reply)
-        }
-        Event::State(state) => effects.state(match state {
-            State::Handshaking => 0,
-            State::Connecting => 1,
-            State::Connected => 2,
-            State::Disconnected => 3,
-        }),
-        Event::Notice(Notice { kind, channel, error }) => {
-            let (code, status, message, reply) = optional_error_parts(error.as_ref());
-            effects.notice(kind, channel, code, status, message, reply)
-        }
-        Event::ConnectionLost(error, delay) => {
-            let (code, status, message, reply) = error_parts(&error);
-            effects.connection_lost(code, status, message, reply, delay.0 as f64)
-        }
-        Event::Ended(error) => {
-            let (code, status, message, reply) = optional_error_parts(error.as_ref());
-            effects.ended(code, status, message, reply)
-        }
-        Event::NeedsCredentials { is_renewal } => effects.need_credentials(is_renewal),
-        Event::SocketOpen { id, url } => effects.socket_open(id, url),
-        Event::SocketSend { id, text } => effects.socket_send(id, text),
-        Event::SocketClose { id } => effects.socket_close(id),
-    }
-}
-
-fn error_parts(error: &SessionError) -> (u8, u16, &str, Vec<String>) {
-    let mut reply: Vec<String> = error.reply.iter().cloned().collect();
-    if !reply.is_empty() {
-        reply.extend(error.arguments());
-    }
-    (error.code as u8 + 1, error.status.unwrap_or(0), &error.message, reply)
-}
-
-fn optional_error_parts(error: Option<&SessionError>) -> (u8, u16, &str, Vec<String>) {
-    error.map_or((0, 0, "", Vec::new()), error_parts)
-}
-
-/// The table of events, eight numbers for each: the index of its channel; start and end of the message and of
-/// `data`, in UTF-16 units of the text; then the kind of its replay id and two values. Kind 0: none. 1: an
-/// integer, whose upper and lower 32 bits follow. 2: text, whose start and end follow. 3: text with escapes.
-fn event_table(text: &[u8], events: &[EventSpans]) -> (Vec<u32>, Vec<String>) {
-    let mut table = Vec::with_capacity(events.len() * 8);
-    let mut channels: Vec<(&[u8], String)> = Vec::new();
-    let mut number = 0;
-    for EventSpans { message, channel, data, ids } in events {
-        let name = text.get(channel.start..channel.end).unwrap_or_default();
-        if channels.get(number).is_none_or(|(known, _)| *known != name) {
-            // Only the last 16 are searched: a channel may be listed twice, which does no harm.
-            let recent = channels.len().saturating_sub(16);
-            number = match channels.iter().skip(recent).position(|(known, _)| *known == name) {
-                Some(at) => recent + at,
-                None => {
-                    channels.push((name, decode_name(name, channel.has_escapes)));
-                    channels.len() - 1
-                }
-            };
-        }
-        table.push(number as u32);
-        table.extend([message.0, message.1, data.start_unit, data.end_unit].map(|unit| unit as u32));
-        table.extend(match ids.replay_id {
-            None => [0; 3],
-            Some(id) => match text.get(id.start..id.end).and_then(exact_integer) {
-                Some(number) => [1, (number >> 32) as u32, number as u32],
-                None => [2 + u32::from(id.has_escapes), id.start_unit as u32, id.end_unit as u32],
-            },
-        });
-    }
-    (table, channels.into_iter().map(|(_, name)| name).collect())
-}
-
-fn decode_name(name: &[u8], is_escaped: bool) -> String {
-    let mut bytes = if is_escaped { vec![0; name.len()] } else { Vec::new() };
-    let name = if is_escaped { unescape(name, &mut bytes).unwrap_or(name) } else { name };
-    without_filter(&String::from_utf8_lossy(name)).to_owned()
-}
-
-/// An integer that a JavaScript number represents exactly and formats in the same way.
-fn exact_integer(text: &[u8]) -> Option<u64> {
-    let is_plain = matches!(text, [b'0'] | [b'1'..=b'9', ..]) && text.len() <= 15;
-    let digits = is_plain.then_some(text)?;
-    digits
-        .iter()
-        .try_fold(0, |sum, digit| digit.is_ascii_digit().then(|| sum * 10 + u64::from(*digit - b'0')))
 }
