@@ -25,6 +25,7 @@
 //! | `connect_loop.rs` | when the next handshake or connect is sent |
 //! | `subscriptions.rs` | what is subscribed, and what may have a gap |
 //! | `pending.rs` | messages that wait to be sent, or for a reply |
+//! | `answer.rs` | a response whose messages are read |
 //! | `held.rs` | a response that waits for another |
 //! | `timer_keys.rs` | the timers and their fixed durations |
 //!
@@ -43,6 +44,7 @@
 //! | `sockets.rs`, `timers.rs`, `ending.rs` | the WebSocket, the timers, the end |
 //! | `types.rs` | options, inputs, events |
 
+mod answer;
 mod commands;
 mod connect_loop;
 mod ending;

@@ -1,6 +1,6 @@
 //! A response that is held, because the other request may end with events that come first.
 
-use crate::base::http::Response;
+use super::answer::Answer;
 use crate::base::ids::ExchangeId;
 
 /// The two kinds of requests, of which one each runs at a time.
@@ -17,7 +17,7 @@ pub(super) enum RequestKind {
 pub(super) struct HeldResponse {
     pub(super) kind: RequestKind,
     pub(super) id: ExchangeId,
-    pub(super) response: Response,
+    pub(super) answer: Answer,
     pub(super) firsts: Vec<FirstId>,
 }
 

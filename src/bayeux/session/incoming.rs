@@ -7,33 +7,33 @@
 //!   no reply, no response ──> on_no_reply (recovery.rs)
 //! ```
 
+use super::answer::Answer;
 use super::gaps::replay_start;
 use super::link::{Link, Live, Progress};
 use super::pending::{PendingMessage, Replied, Via};
 use super::recovery::Lost;
 use super::timer_keys::{POLL_PROOF, Timer};
 use super::{Event, Session};
-use crate::base::http::{Failure, Response};
+use crate::base::http::Failure;
 use crate::base::ids::ExchangeId;
 use crate::base::time::Millis;
 use crate::bayeux::dialect::{Continuity, MessageKind, Reaction};
 use crate::bayeux::errors::SessionError;
 use crate::bayeux::message::{EventSpans, ParsedMessages, Reconnect, Reply};
-use crate::bayeux::repair::{Damage, Readable, read_response};
+use crate::bayeux::repair::{Damage, Readable};
 use crate::bayeux::wire::{Transport, without_filter};
 
 impl Session {
-    pub(super) fn on_exchange_end(&mut self, id: ExchangeId, outcome: Result<Response, Failure>) {
+    pub(super) fn on_exchange_end(&mut self, id: ExchangeId, outcome: Result<Answer, Failure>) {
         let mut lost = None;
         self.has_progressed = false;
         match outcome {
-            Ok(mut response) => {
+            Ok(Answer { response, len, readable }) => {
                 let now = self.unix_ms();
                 for cookie in response.headers_named("set-cookie") {
                     self.endpoint.cookies.store(&self.endpoint.url, cookie, now);
                 }
-                let len = response.body.len();
-                match read_response(&mut response.body, self.dialect.data_reader()) {
+                match readable {
                     Some(readable) if readable.damage == Damage::Cut && response.status / 100 == 2 => {
                         lost = Some(Lost::unreadable(SessionError::cut_response(len)));
                         if self.may_deliver_cut(id) {

@@ -13,15 +13,14 @@
 //!
 //! After that second, the connect may still end with a loss. The positions from before are kept until then.
 
+use super::answer::Answer;
 use super::held::{FirstId, HeldResponse, RequestKind};
 use super::subscriptions::SubscriptionState;
 use super::{Session, Timer};
 use crate::base::http::{Failure, Response};
 use crate::base::ids::ExchangeId;
-use crate::base::json::find::Document;
 use crate::base::time::Millis;
 use crate::bayeux::dialect::Continuity;
-use crate::bayeux::message::parse_messages;
 use crate::bayeux::wire::without_filter;
 
 /// How long a response to messages is held. By then the response to a connect has arrived, if the server had
@@ -36,24 +35,25 @@ impl Session {
         id: ExchangeId,
         outcome: Result<Response, Failure>,
     ) {
+        let outcome = outcome.map(|response| Answer::read(response, self.dialect.data_reader()));
         if let Some(held) = self.take_held() {
             let is_later = outcome
                 .as_ref()
                 .is_ok_and(|other| held.precedes(&self.first_ids(RequestKind::Connect, other)));
             if is_later {
-                self.on_exchange_end(held.id, Ok(held.response));
+                self.on_exchange_end(held.id, Ok(held.answer));
                 self.on_exchange_end(id, outcome);
             } else {
                 self.on_exchange_end(id, outcome);
-                self.on_exchange_end(held.id, Ok(held.response));
+                self.on_exchange_end(held.id, Ok(held.answer));
             }
             return;
         }
         match outcome {
-            Ok(response) if self.may_overtake(kind) => {
-                let firsts = self.first_ids(kind, &response);
+            Ok(answer) if self.may_overtake(kind) => {
+                let firsts = self.first_ids(kind, &answer);
                 if firsts.is_empty() {
-                    return self.on_exchange_end(id, Ok(response));
+                    return self.on_exchange_end(id, Ok(answer));
                 }
                 let longest = match kind {
                     RequestKind::Messages => HOLD,
@@ -63,7 +63,7 @@ impl Session {
                 if kind == RequestKind::Connect {
                     self.timers.clear(Timer::ConnectReply);
                 }
-                self.held = Some(HeldResponse { kind, id, response, firsts });
+                self.held = Some(HeldResponse { kind, id, answer, firsts });
             }
             outcome => self.on_exchange_end(id, outcome),
         }
@@ -74,7 +74,7 @@ impl Session {
         if let Some(held) = self.take_held() {
             // If the response of the other is lost, its events may be older than these.
             self.dialect.keep_positions();
-            self.on_exchange_end(held.id, Ok(held.response));
+            self.on_exchange_end(held.id, Ok(held.answer));
         }
     }
 
@@ -103,26 +103,23 @@ impl Session {
 
     /// The first ids of the channels in a response whose order matters: with messages, not those of a channel
     /// that is subscribed with them.
-    fn first_ids(&self, kind: RequestKind, response: &Response) -> Vec<FirstId> {
+    fn first_ids(&self, kind: RequestKind, answer: &Answer) -> Vec<FirstId> {
         let mut firsts: Vec<FirstId> = Vec::new();
-        if response.status / 100 != 2 {
+        if !answer.is_success() {
             return firsts;
         }
-        let document = Document::new(response.body.clone());
-        let text = document.padded();
-        let messages = parse_messages(text, self.dialect.data_reader()).unwrap_or_default();
-        for event in messages.events {
-            let channel = text.get(event.channel.start, event.channel.end);
-            let is_ordered = kind == RequestKind::Connect
+        let is_ordered = |channel: &[u8]| {
+            kind == RequestKind::Connect
                 || self.subscriptions.iter().any(|subscription| {
                     subscription.state == SubscriptionState::Active
                         && without_filter(&subscription.channel).as_bytes() == channel
-                });
-            let id = event.ids.replay_id.map(|span| text.get(span.start, span.end));
-            let id = id.and_then(|id| core::str::from_utf8(id).ok()?.parse().ok());
-            if let Some(id) = id.filter(|_| is_ordered)
-                && !firsts.iter().any(|first| first.channel == channel)
-            {
+                })
+        };
+        for (channel, id) in answer.replayed_events() {
+            if firsts.iter().any(|first| first.channel == channel) || !is_ordered(channel) {
+                continue;
+            }
+            if let Some(id) = core::str::from_utf8(id).ok().and_then(|id| id.parse().ok()) {
                 firsts.push(FirstId { channel: channel.to_vec(), id });
             }
         }

@@ -97,7 +97,7 @@ impl Session {
         }
         // Messages whose response waited for this connect have their replies in it.
         if let Some(held) = self.take_held() {
-            self.on_exchange_end(held.id, Ok(held.response));
+            self.on_exchange_end(held.id, Ok(held.answer));
         }
         if let Link::Connected(live) = &self.link {
             let live = Live { progress: Progress::Interrupted, ..live.clone() };

@@ -33,9 +33,10 @@ function finish() {
 function inMemory() {
   const script = new Script();
   const headers = { "content-type": "application/json;charset=UTF-8" };
+  const decoder = new TextDecoder();
   return async (input, init) => {
     const requestBody = init?.body ?? (await input.text());
-    const answer = script.answer(requestBody);
+    const answer = script.answer(typeof requestBody === "string" ? requestBody : decoder.decode(requestBody));
     // A stream, because a buffer would be copied first.
     const body = new ReadableStream({
       start(controller) {
