@@ -10,9 +10,12 @@
 
 use eventferry::base::json::block::{Block, Native, Simd, Swar, is_string_stop};
 use eventferry::base::json::padded::{Padded, pad};
-use eventferry::cloudevents::json::{ScanContext, is_json_text, scan_document};
+use eventferry::base::json::pointer::find;
+use eventferry::cloudevents::json::{
+    ScanContext, Sequence, SequenceOptions, is_json_text, max_rows, scan_document, scan_sequence_into,
+};
 use eventferry::cloudevents::layout::Layout;
-use eventferry::cloudevents::table::Table;
+use eventferry::cloudevents::table::{Row, Table};
 use eventferry::engine::jitter::Rng;
 use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
 
@@ -21,6 +24,24 @@ wasm_bindgen_test_configure!(run_in_browser);
 #[wasm_bindgen_test]
 fn the_build_uses_simd() {
     assert_eq!(core::any::type_name::<Native>(), core::any::type_name::<Simd>());
+}
+
+/// In SIMD the mark of a byte depends on that byte alone. In a register of words a carry could reach the next byte, so all
+/// pairs are tried.
+#[wasm_bindgen_test]
+fn both_blocks_have_the_same_result_for_every_pair_of_bytes_at_every_position() {
+    for pair in 0..=0xffffu16 {
+        let [first, second] = pair.to_le_bytes();
+        for at in 0..15 {
+            let mut bytes = [first.wrapping_add(second); 16];
+            (bytes[at], bytes[at + 1]) = (first, second);
+            let other = [second; 16];
+            assert_eq!(Simd::string_stops(&bytes), Swar::string_stops(&bytes), "{bytes:?}");
+            assert_eq!(Simd::structure(&bytes), Swar::structure(&bytes), "{bytes:?}");
+            assert_eq!(Simd::digits(&bytes), Swar::digits(&bytes), "{bytes:?}");
+            assert_eq!(Simd::equal_bytes(&bytes, &other), Swar::equal_bytes(&bytes, &other), "{bytes:?}");
+        }
+    }
 }
 
 #[wasm_bindgen_test]
@@ -83,4 +104,60 @@ fn both_scanners_have_the_same_result_for_valid_and_invalid_events() {
         assert_eq!(is_json_text::<Simd>(padded), is_json_text::<Swar>(padded));
     }
     assert!(accepted > 2_000 && accepted < 18_000, "{accepted}");
+}
+
+fn scan_batch<B: Block>(text: &[u8], is_trusted: bool) -> (u32, String) {
+    let bytes = pad(text);
+    let mut scratch = vec![0; bytes.len()];
+    let (mut table, mut layout) = (Table::new(), Layout::new());
+    let mut rows = vec![Row::EMPTY; max_rows(text.len())];
+    let mut context = ScanContext { scratch: &mut scratch, table: &mut table, layout: &mut layout };
+    let options =
+        SequenceOptions { sequence: Sequence::Batch, in_bytes: false, is_trusted, skips_invalid: false };
+    let padded = Padded::new(&bytes).expect("padded");
+    let code = scan_sequence_into::<B, _>(padded, options, &mut rows, &mut context, &mut ());
+    rows.truncate(table.index as usize);
+    (code, format!("{rows:?} {} {}", table.reason, table.at))
+}
+
+fn find_value<B: Block>(text: &[u8], pointer: &[u8]) -> Option<(usize, usize, usize, usize)> {
+    let bytes = pad(text);
+    let mut scratch = vec![0; bytes.len()];
+    let (_, span) = find::<B>(Padded::new(&bytes).expect("padded"), pointer, &mut scratch).ok()??;
+    Some((span.start, span.end, span.start_unit, span.end_unit))
+}
+
+#[wasm_bindgen_test]
+fn both_scanners_have_the_same_result_for_batches_and_pointers() {
+    let mut rng = Rng::new(2);
+    let (mut accepted, mut found) = (0, 0);
+    for _ in 0..5_000 {
+        let first = rng.up_to(1) as usize;
+        // The second one is scanned by what was learned from the first one.
+        let events = [EVENTS[first], EVENTS[rng.up_to(1) as usize], EVENTS[first], EVENTS[0]];
+        let mut text = format!("[{}]", events.join(",")).into_bytes();
+        for _ in 0..rng.up_to(1) {
+            let at = rng.up_to(text.len() as u64 - 1) as usize;
+            text[at] = rng.up_to(255) as u8;
+        }
+        for is_trusted in [false, true] {
+            let expected = scan_batch::<Swar>(&text, is_trusted);
+            assert_eq!(
+                scan_batch::<Simd>(&text, is_trusted),
+                expected,
+                "{:?}",
+                String::from_utf8_lossy(&text)
+            );
+            accepted += u32::from(expected.0 == 0);
+        }
+        let expected = find_value::<Swar>(&text, b"/3/data/a/2");
+        assert_eq!(
+            find_value::<Simd>(&text, b"/3/data/a/2"),
+            expected,
+            "{:?}",
+            String::from_utf8_lossy(&text)
+        );
+        found += u32::from(expected.is_some());
+    }
+    assert!(accepted > 2_000 && found > 2_000, "{accepted} {found}");
 }

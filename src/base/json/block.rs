@@ -7,20 +7,30 @@ pub trait Block {
     /// all below U+0020, DEL and all outside ASCII. Bit 0 is the first byte.
     fn string_stops(bytes: &[u8; 16]) -> u32;
 
-    /// One bit for each byte that is a quote, a bracket of an array or object, or zero.
-    fn structure_stops(bytes: &[u8; 16]) -> u32;
+    /// The bytes that matter to what skips arrays and objects by their brackets.
+    fn structure(bytes: &[u8; 16]) -> Structure;
 
-    /// One bit for each byte that is a quote, a backslash or zero.
-    fn string_ends(bytes: &[u8; 16]) -> u32;
-
-    /// Whether a byte is outside ASCII.
-    fn has_non_ascii(bytes: &[u8; 16]) -> bool;
+    /// One bit for each digit.
+    fn digits(bytes: &[u8; 16]) -> u32;
 
     /// Whether all bytes are unreserved characters of URIs (RFC 3986, section 2.3) or slashes.
     fn is_plain_path(bytes: &[u8; 16]) -> bool;
 
     /// One bit for each index at which both blocks have the same byte.
     fn equal_bytes(a: &[u8; 16], b: &[u8; 16]) -> u32;
+}
+
+/// One bit for each byte of a kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Structure<T = u32> {
+    /// `"`
+    pub quotes: T,
+    /// `\\`
+    pub backslashes: T,
+    /// `{`, `[`, `}` and `]`
+    pub brackets: T,
+    /// All outside ASCII.
+    pub non_ascii: T,
 }
 
 /// SIMD within a register: two 64-bit integers of eight bytes each.
@@ -34,25 +44,26 @@ impl Block for Swar {
     }
 
     #[inline(always)]
-    fn structure_stops(bytes: &[u8; 16]) -> u32 {
+    fn structure(bytes: &[u8; 16]) -> Structure {
+        // `[` and `{`, and `]` and `}`, differ in one bit.
+        Structure {
+            quotes: each_word(bytes, |word| bytes_equal(word, b'"')),
+            backslashes: each_word(bytes, |word| bytes_equal(word, b'\\')),
+            brackets: each_word(bytes, |word| {
+                let folded = word | (0x20 * ONES);
+                bytes_equal(folded, b'{') | bytes_equal(folded, b'}')
+            }),
+            non_ascii: each_word(bytes, |word| word),
+        }
+    }
+
+    #[inline(always)]
+    fn digits(bytes: &[u8; 16]) -> u32 {
         each_word(bytes, |word| {
-            // `[` and `{`, and `]` and `}`, differ in one bit.
-            let folded = word | (0x20 * ONES);
-            bytes_equal(folded, b'{')
-                | bytes_equal(folded, b'}')
-                | bytes_equal(word, b'"')
-                | bytes_equal(word, 0)
+            let low = word & !HIGH;
+            let is_above = low + (0x80 - (b'9' as u64 + 1)) * ONES;
+            (low + (0x80 - b'0' as u64) * ONES) & !is_above & !word
         })
-    }
-
-    #[inline(always)]
-    fn string_ends(bytes: &[u8; 16]) -> u32 {
-        each_word(bytes, |word| bytes_equal(word, b'"') | bytes_equal(word, b'\\') | bytes_equal(word, 0))
-    }
-
-    #[inline(always)]
-    fn has_non_ascii(bytes: &[u8; 16]) -> bool {
-        u128::from_le_bytes(*bytes) & (u128::from(HIGH) * (1 << 64 | 1)) != 0
     }
 
     #[inline(always)]
@@ -117,9 +128,11 @@ const fn not_zero(low: u64) -> u64 {
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 mod simd {
     use core::arch::wasm32::{
-        i8x16_lt, i8x16_splat, u8x16_all_true, u8x16_bitmask, u8x16_eq, u8x16_lt, u8x16_splat, u8x16_sub,
-        v128_or,
+        i8x16_lt, i8x16_splat, u8x16_add, u8x16_all_true, u8x16_bitmask, u8x16_eq, u8x16_lt, u8x16_splat,
+        u8x16_sub, v128_or,
     };
+
+    use super::Structure;
 
     /// One 128-bit register.
     pub struct Simd;
@@ -137,25 +150,24 @@ mod simd {
         }
 
         #[inline(always)]
-        fn structure_stops(bytes: &[u8; 16]) -> u32 {
+        fn structure(bytes: &[u8; 16]) -> Structure {
             let block = load(bytes);
+            let equal = |block, byte| u8x16_eq(block, u8x16_splat(byte));
             // `[` and `{`, and `]` and `}`, differ in one bit.
             let folded = v128_or(block, u8x16_splat(0x20));
-            let brackets = v128_or(u8x16_eq(folded, u8x16_splat(b'{')), u8x16_eq(folded, u8x16_splat(b'}')));
-            let quotes = v128_or(u8x16_eq(block, u8x16_splat(b'"')), u8x16_eq(block, u8x16_splat(0)));
-            u8x16_bitmask(v128_or(brackets, quotes)) as u32
+            Structure {
+                quotes: u8x16_bitmask(equal(block, b'"')) as u32,
+                backslashes: u8x16_bitmask(equal(block, b'\\')) as u32,
+                brackets: u8x16_bitmask(v128_or(equal(folded, b'{'), equal(folded, b'}'))) as u32,
+                non_ascii: u8x16_bitmask(block) as u32,
+            }
         }
 
         #[inline(always)]
-        fn string_ends(bytes: &[u8; 16]) -> u32 {
-            let block = load(bytes);
-            let quotes = v128_or(u8x16_eq(block, u8x16_splat(b'"')), u8x16_eq(block, u8x16_splat(b'\\')));
-            u8x16_bitmask(v128_or(quotes, u8x16_eq(block, u8x16_splat(0)))) as u32
-        }
-
-        #[inline(always)]
-        fn has_non_ascii(bytes: &[u8; 16]) -> bool {
-            u8x16_bitmask(load(bytes)) != 0
+        fn digits(bytes: &[u8; 16]) -> u32 {
+            // The digits become the ten lowest signed numbers.
+            let shifted = u8x16_add(load(bytes), u8x16_splat(0x80 - b'0'));
+            u8x16_bitmask(i8x16_lt(shifted, i8x16_splat(-0x80 + 10))) as u32
         }
 
         #[inline(always)]
@@ -227,23 +239,23 @@ mod tests {
     }
 
     #[test]
-    fn structure_is_found_at_every_index() {
+    fn brackets_digits_and_bytes_outside_ascii_are_found_at_every_index() {
         for byte in 0..=255u8 {
             for at in 0..16 {
-                for filler in [b'a', 0xff, b' ', b'z', 0x5c ^ 0x20, 0x1b] {
+                for filler in [b'a', 0xff, b' ', b'z', 0x5c ^ 0x20, 0x1b, b'0', b'/'] {
                     let mut bytes = [filler; 16];
                     bytes[at] = byte;
-                    let mask = |stops: fn(u8) -> bool| {
-                        bytes.iter().enumerate().fold(0, |mask, (i, b)| mask | u32::from(stops(*b)) << i)
+                    let mask = |is_marked: fn(u8) -> bool| {
+                        bytes.iter().enumerate().fold(0, |mask, (i, b)| mask | u32::from(is_marked(*b)) << i)
                     };
-                    let structure = mask(|b| matches!(b, b'"' | b'{' | b'}' | b'[' | b']' | 0));
-                    assert_eq!(Swar::structure_stops(&bytes), structure, "{bytes:?}");
-                    assert_eq!(
-                        Swar::string_ends(&bytes),
-                        mask(|b| matches!(b, b'"' | b'\\' | 0)),
-                        "{bytes:?}"
-                    );
-                    assert_eq!(Swar::has_non_ascii(&bytes), bytes.iter().any(|b| !b.is_ascii()), "{bytes:?}");
+                    let expected = Structure {
+                        quotes: mask(|b| b == b'"'),
+                        backslashes: mask(|b| b == b'\\'),
+                        brackets: mask(|b| matches!(b, b'{' | b'[' | b'}' | b']')),
+                        non_ascii: mask(|b| !b.is_ascii()),
+                    };
+                    assert_eq!(Swar::structure(&bytes), expected, "{bytes:?}");
+                    assert_eq!(Swar::digits(&bytes), mask(|b| b.is_ascii_digit()), "{bytes:?}");
                 }
             }
         }

@@ -12,7 +12,8 @@ pub const PADDING: usize = 64;
 ///
 /// Why the unchecked reads of the scanner are sound: it moves forward only over bytes that it has read as
 /// non-zero (one at a time, or sixteen of them), and [`PADDING`] zeros follow the text. So its position never
-/// passes the first zero, and a read of up to sixteen bytes there ends within the padding.
+/// passes the first zero, and a read of up to sixteen bytes there ends within the padding. What reads [`PADDING`] bytes
+/// at once compares its position with the length of the text before.
 #[derive(Clone, Copy, Debug)]
 pub struct Padded<'a> {
     bytes: &'a [u8],

@@ -111,3 +111,25 @@ fn counts_utf16_units_as_javascript_does() {
     let text = "[\"aé€😀\",\"\\u00e9\", \"z\"]";
     assert_eq!(accepts(text), Ok((Kind::Array, text.encode_utf16().count())));
 }
+
+#[test]
+fn brackets_are_found_behind_any_number_of_backslashes_at_every_offset() {
+    for offset in 0..140 {
+        for backslashes in 0..6 {
+            for rest in ["", "]}", "[{", "é😀"] {
+                let (filler, escapes) = ("a".repeat(offset), "\\".repeat(backslashes));
+                // An odd number of backslashes escapes a quote, and the string goes on.
+                let quoted = if backslashes % 2 == 0 { "" } else { "\"]{" };
+                let text = format!("[{{\"{filler}{escapes}{quoted}\":\"{rest}\"}}] 1");
+                let bytes = pad(text.as_bytes());
+                let padded = Padded::new(&bytes).expect("padded");
+                let mut full = Scanner::<Swar>::new(padded);
+                let (_, span) = full.value().expect("JSON");
+                let mut trusted = Scanner::<Swar>::new(padded);
+                trusted.trust();
+                let (_, found) = trusted.value().expect("checked before");
+                assert_eq!((found.end, found.end_unit), (span.end, span.end_unit), "{text}");
+            }
+        }
+    }
+}
