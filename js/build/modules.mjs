@@ -28,7 +28,7 @@ export const MODULES = {
     what: "filters of events, with the scanner of batches",
     readsText: true,
     glue: "{ exportsNow, initSync, __wbg_reset_state }",
-    wasmOpt: ["-O3"],
+    wasmOpt: ["-O3", "--converge", "--one-caller-inline-max-function-size=50"],
   },
   publish: { what: "calls and the outbox", readsText: false, wasmOpt: SMALL },
   glassflow: { what: "GlassFlow pipelines", readsText: true, wasmOpt: SMALL },

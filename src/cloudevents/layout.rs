@@ -19,7 +19,9 @@ use super::member::{MEMBER_COUNT, Member, format_of};
 use super::table::{Extension, Table, UNPACKED, pack};
 use crate::base::json::block::Block;
 use crate::base::json::padded::{PADDING, Padded, zero};
-use crate::base::json::scan::{Kind, Scanner};
+#[cfg(feature = "filters")]
+use crate::base::json::scan::repeated::Separators;
+use crate::base::json::scan::{Kind, Scanner, plain_end};
 
 /// The longest head that is kept, in bytes. An event with a longer one does not use the fast path.
 const MAX_HEAD: usize = 1024;
@@ -67,6 +69,9 @@ pub struct Layout {
     /// The text after the data.
     tail: [u8; 16],
     tail_len: usize,
+    /// What stood between the values of the data of earlier events. The other modules have no use for it.
+    #[cfg(feature = "filters")]
+    separators: Separators,
 }
 
 impl Layout {
@@ -84,13 +89,15 @@ impl Layout {
             is_json: false,
             tail: [0; 16],
             tail_len: 0,
+            #[cfg(feature = "filters")]
+            separators: Separators::new(),
         }
     }
 
     /// Scans the event at the position of the scanner if it has the layout of the last one. If it returns false, the
     /// scanner has not moved and the content of the table is undefined.
     #[inline(always)]
-    pub(super) fn scan_same<B: Block>(&self, scanner: &mut Scanner<'_, B>, table: &mut Table) -> bool {
+    pub(super) fn scan_same<B: Block>(&mut self, scanner: &mut Scanner<'_, B>, table: &mut Table) -> bool {
         let Some(slots) = self.slots.get(..self.slot_count) else { return false };
         if slots.is_empty() {
             return false;
@@ -178,13 +185,15 @@ impl Layout {
     }
 
     #[inline(always)]
-    fn scan_data<B: Block>(&self, ahead: &mut Scanner<'_, B>, table: &mut Table) -> bool {
+    fn scan_data<B: Block>(&mut self, ahead: &mut Scanner<'_, B>, table: &mut Table) -> bool {
         let start = ahead.units();
-        let Ok((kind, _)) = ahead.value() else { return false };
-        let end = ahead.units();
-        if !self.is_json && kind != Kind::String {
-            return false;
+        if !self.skip_repeated(ahead) {
+            let Ok((kind, _)) = ahead.value() else { return false };
+            if !self.is_json && kind != Kind::String {
+                return false;
+            }
         }
+        let end = ahead.units();
         let different = !B::equal_bytes(ahead.peek_block(), &self.tail);
         if different & ((1 << self.tail_len) - 1) != 0 {
             return false;
@@ -192,6 +201,19 @@ impl Layout {
         ahead.advance(self.tail_len);
         table.row.set_payload(start as u32, end as u32);
         true
+    }
+
+    /// Moves over data that resemble those of earlier events. If it returns false, the scanner has not moved.
+    #[inline(always)]
+    #[cfg(feature = "filters")]
+    fn skip_repeated<B: Block>(&mut self, ahead: &mut Scanner<'_, B>) -> bool {
+        self.is_json && matches!(ahead.peek(), b'{' | b'[') && self.separators.skip(ahead)
+    }
+
+    #[inline(always)]
+    #[cfg(not(feature = "filters"))]
+    const fn skip_repeated<B: Block>(&mut self, _: &mut Scanner<'_, B>) -> bool {
+        false
     }
 
     /// Stores the layout of an event that was scanned without the fast path, from `start` to the position of the
@@ -310,18 +332,6 @@ impl Layout {
         }
         *self.slots.get_mut(free)? = slot;
         Some(())
-    }
-}
-
-/// The first byte of a string, from a position in it, that is not plain: see [`Block::string_stops`].
-#[inline(always)]
-fn plain_end<B: Block>(text: Padded<'_>, mut pos: usize) -> usize {
-    loop {
-        let stops = B::string_stops(text.block_at(pos));
-        if stops != 0 {
-            return pos + stops.trailing_zeros() as usize;
-        }
-        pos += 16;
     }
 }
 

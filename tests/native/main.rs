@@ -14,6 +14,7 @@ mod bc_events;
 mod calls;
 mod codes;
 mod direction;
+mod event_data;
 mod events;
 mod events_protocol;
 mod filters;

@@ -17,6 +17,8 @@ use number::number_end;
 
 mod nested;
 mod number;
+#[cfg(feature = "filters")]
+pub mod repeated;
 #[cfg(test)]
 mod tests;
 mod trusted;
@@ -336,5 +338,17 @@ impl<'a, B: Block> Scanner<'a, B> {
             self.extra_bytes = self.extra_bytes.wrapping_add(if len == 4 { 2 } else { len - 1 });
         }
         Ok(())
+    }
+}
+
+/// The first byte of a string, from a position in it, that is not plain: see [`Block::string_stops`].
+#[inline(always)]
+pub(crate) fn plain_end<B: Block>(text: Padded<'_>, mut pos: usize) -> usize {
+    loop {
+        let stops = B::string_stops(text.block_at(pos));
+        if stops != 0 {
+            return pos + stops.trailing_zeros() as usize;
+        }
+        pos += 16;
     }
 }

@@ -150,7 +150,7 @@ impl<B: Block> Cursor<'_, B> {
 
 /// The position after white space.
 #[inline(never)]
-fn space_end(text: Padded<'_>, pos: usize) -> usize {
+pub(super) fn space_end(text: Padded<'_>, pos: usize) -> usize {
     let mut end = pos;
     while matches!(text.byte_at(end), b' ' | b'\n' | b'\r' | b'\t') {
         end += 1;
@@ -160,7 +160,7 @@ fn space_end(text: Padded<'_>, pos: usize) -> usize {
 
 /// The closing quote of a string, from a byte that is not plain, and by how much its bytes exceed its UTF-16 units.
 #[inline(never)]
-fn special_string_end<B: Block>(text: Padded<'_>, pos: usize) -> (usize, usize, ScanResult) {
+pub(super) fn special_string_end<B: Block>(text: Padded<'_>, pos: usize) -> (usize, usize, ScanResult) {
     let mut scanner = Scanner::<B>::starting_at(text, pos);
     let result = scanner.skip_special_string();
     (scanner.pos, scanner.extra_bytes, result)
