@@ -212,9 +212,8 @@ pub fn select(program: usize) -> usize {
     let (rows, notes) = (&*parts.rows, &state.notes);
     let mut runner = Runner::default();
     state.selection.retain(|index| {
-        ScannedEvent::new(parts.text, rows, notes, *index as usize).is_some_and(|event| {
-            matches!(runner.run(program, &event, &[]), Outcome::Done(Value::Bool(true), errors) if errors.is_empty())
-        })
+        ScannedEvent::new(parts.text, rows, notes, *index as usize)
+            .is_some_and(|event| runner.matches(program, &event))
     });
     state.selection.len()
 }

@@ -16,6 +16,8 @@ use eventferry::cloudevents::layout::Layout;
 use eventferry::cloudevents::table::{Row, Table};
 use serde_json::{Value as Json, json};
 
+mod matches;
+
 /// A scanned batch.
 struct Batch {
     bytes: Vec<u8>,

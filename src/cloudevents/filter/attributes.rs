@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::program::Test;
 use super::value::{Value, parse_int};
 use crate::base::json::find::{items, string};
 use crate::base::json::padded::PaddedBuf;
@@ -38,6 +39,12 @@ impl Attribute {
 pub trait Attributes<'a> {
     /// The value of an attribute, if the event has it. `number` is its index in the program.
     fn get(&self, number: u16, attribute: &Attribute) -> Option<Value<'a>>;
+
+    /// Whether the value of an attribute, as a String, passes a test. `None` if the event does not have the attribute.
+    fn has_text(&self, number: u16, attribute: &Attribute, test: Test, text: &str) -> Option<bool> {
+        let value = self.get(number, attribute)?.into_text();
+        Some(test.passes(value.as_bytes(), text.as_bytes()))
+    }
 }
 
 /// Attributes by their number in the program: `null` where there is none.

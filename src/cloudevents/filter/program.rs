@@ -48,6 +48,17 @@ pub enum Test {
     Suffix,
 }
 
+impl Test {
+    /// Whether a value passes the test.
+    pub(super) fn passes(self, value: &[u8], text: &[u8]) -> bool {
+        match self {
+            Self::Exact => value == text,
+            Self::Prefix => value.starts_with(text),
+            Self::Suffix => value.ends_with(text),
+        }
+    }
+}
+
 /// One step. Operands are taken from the stack, results are put there. A jump goes to a step by its number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Step {
@@ -112,6 +123,13 @@ pub(super) enum Step {
         /// The text.
         text: String,
     },
+    /// `attribute = 'text'`: what [`Self::Attribute`], [`Self::Push`] and [`Self::Compare`] do, without the stack.
+    Equals {
+        /// The attribute.
+        attribute: u16,
+        /// The text.
+        text: String,
+    },
     /// The start of an expression that is used as a filter; its errors are its own. Where it ends.
     Sql(u32),
     /// The end of it: whether the value is true and there were no errors.
@@ -152,6 +170,21 @@ impl Program {
         &self.attributes
     }
 
+    /// An attribute, with its number, that must have a text, or the value of the program is false: its first step, if all that
+    /// follows is combined with it by `AND`.
+    pub(super) fn required(&self) -> Option<((u16, &Attribute), &str)> {
+        let [Step::Equals { attribute, text }, Step::And(first), ..] = self.steps.as_slice() else {
+            return None;
+        };
+        let mut end = *first;
+        // The result of one `AND` is the left operand of the next one.
+        while let Some(Step::And(next)) = self.steps.get(end as usize) {
+            end = *next;
+        }
+        let found = self.attributes.get(*attribute as usize)?;
+        (end as usize == self.steps.len()).then_some(((*attribute, found), text))
+    }
+
     /// Whether it may call functions of the user.
     pub fn calls_user(&self) -> bool {
         self.steps.iter().any(|step| matches!(step, Step::CallUser { .. }))
@@ -183,6 +216,20 @@ impl<'f> Builder<'f> {
     pub(super) fn add(&mut self, step: Step) -> usize {
         self.steps.push(step);
         self.steps.len() - 1
+    }
+
+    /// Adds the comparison of the last two operands.
+    pub(super) fn compare(&mut self, comparison: Comparison) {
+        // An operand that ends with one of these steps is that step alone.
+        if let [.., Step::Attribute(attribute), Step::Push(Value::Str(text))] = self.steps.as_slice()
+            && comparison == Comparison::Equal
+        {
+            let step = Step::Equals { attribute: *attribute, text: text.clone().into_owned() };
+            self.steps.truncate(self.steps.len() - 2);
+            self.steps.push(step);
+        } else {
+            self.steps.push(Step::Compare(comparison));
+        }
     }
 
     /// Lets the jump at a step go to the next one.

@@ -123,8 +123,18 @@ impl<'a> Runner<'a> {
                 }
                 Step::Test { attribute: number, test, text } => {
                     let attribute = program.attributes.get(*number as usize);
-                    let value = attribute.and_then(|attribute| event.get(*number, attribute));
-                    bool(value.is_some_and(|value| has_text(&value.into_text(), *test, text)))
+                    let found =
+                        attribute.and_then(|attribute| event.has_text(*number, attribute, *test, text));
+                    bool(found == Some(true))
+                }
+                Step::Equals { attribute: number, text } => {
+                    let attribute = program.attributes.get(*number as usize);
+                    let found =
+                        attribute.and_then(|attribute| event.has_text(*number, attribute, Test::Exact, text));
+                    if found.is_none() {
+                        self.errors.add(EvaluationError::MissingAttribute);
+                    }
+                    bool(found == Some(true))
                 }
                 Step::Sql(end) => {
                     outer = Some((*end as usize, self.errors));
@@ -151,6 +161,17 @@ impl<'a> Runner<'a> {
         };
         self.stack.clear();
         Outcome::Done(value, self.errors)
+    }
+
+    /// Whether the value is true, without errors, for a program that calls no functions of the user.
+    pub fn matches(&mut self, program: &'a Program, event: &impl Attributes<'a>) -> bool {
+        // Most events are not wanted, and most often the first comparison says so.
+        if let Some((attribute, text)) = program.required()
+            && event.has_text(attribute.0, attribute.1, Test::Exact, text) != Some(true)
+        {
+            return false;
+        }
+        matches!(self.run(program, event, &[]), Outcome::Done(Value::Bool(true), errors) if errors.is_empty())
     }
 
     fn attribute(&mut self, program: &Program, event: &impl Attributes<'a>, number: u16) -> Operand<'a> {
@@ -272,13 +293,5 @@ fn compute(arithmetic: Arithmetic, left: i32, right: i32) -> Option<i32> {
         Arithmetic::Multiply => left.checked_mul(right),
         Arithmetic::Divide => left.checked_div(right),
         Arithmetic::Remainder => left.checked_rem(right),
-    }
-}
-
-fn has_text(value: &str, test: Test, text: &str) -> bool {
-    match test {
-        Test::Exact => value == text,
-        Test::Prefix => value.starts_with(text),
-        Test::Suffix => value.ends_with(text),
     }
 }

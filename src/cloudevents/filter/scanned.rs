@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 
 use super::attributes::{Attribute, Attributes};
+use super::program::Test;
 use super::value::{Value, parse_int};
 use crate::base::error::Code;
 use crate::base::json::padded::Padded;
@@ -231,6 +232,21 @@ impl<'a> Attributes<'a> for ScannedEvent<'a> {
         let known = attribute.member().and_then(|member| self.member(member));
         // `schemaurl` is an extension attribute in 1.0, and `dataschema` in 0.3.
         known.or_else(|| if self.extras.is_empty() { None } else { self.extension(attribute.name()) })
+    }
+
+    #[inline(never)]
+    fn has_text(&self, number: u16, attribute: &Attribute, test: Test, text: &str) -> Option<bool> {
+        // Nearly all strings can be compared where they stand.
+        if let Some(member) = attribute.member()
+            && self.row.present & !self.row.escaped & member.bit() != 0
+            && STRING_MEMBERS.contains(&member)
+            && let Some(packed @ 2..) = self.row.packed.get(member as usize).copied()
+        {
+            let value = self.slice(packed >> 12, (packed >> 12) + (packed & 0xfff));
+            return Some(test.passes(value, text.as_bytes()));
+        }
+        let value = self.get(number, attribute)?.into_text();
+        Some(test.passes(value.as_bytes(), text.as_bytes()))
     }
 }
 

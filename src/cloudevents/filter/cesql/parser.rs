@@ -113,7 +113,7 @@ impl Parser<'_, '_, '_> {
                 }
                 Operator::Compare(comparison) => {
                     self.nested(|parser| parser.expression(power::COMPARISON))?;
-                    self.builder.add(Step::Compare(comparison));
+                    self.builder.compare(comparison);
                 }
                 Operator::Compute(arithmetic) => {
                     self.nested(|parser| parser.expression(operator.power()))?;
