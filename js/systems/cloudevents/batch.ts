@@ -88,7 +88,7 @@ export class EventBatch implements Iterable<CloudEvent> {
       throw mustBe("json", "a string or bytes", json, Array.isArray(json) ? "for events use EventBatch.of" : undefined);
     const { format = "batch" } = options;
     checkFormat(format);
-    return EventBatch.scan(typeof json === "string" ? json : asBytes(json).slice(), format, options);
+    return EventBatch.scan(typeof json === "string" ? json : new Uint8Array(asBytes(json)), format, options);
   }
 
   /**

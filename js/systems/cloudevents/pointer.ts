@@ -19,10 +19,15 @@ export function findPointersWith(other: PointerFinder): void {
 /** The value in a JSON text, without parsing the rest, if a module does that. */
 export const findJson: PointerFinder = (text, pointer) => finder?.(text, pointer);
 
+/** The pointer that was checked last. A program has few of them. */
+let checked = "";
+
 /** @throws {FerryError} `ERR_INVALID_ARGUMENT` for text that is no JSON Pointer. */
 export function checkPointer(pointer: unknown): void {
+  if (pointer === checked) return;
   if (typeof pointer !== "string" || !/^(?:\/(?:[^~/]|~[01])*)*$/.test(pointer))
     throw mustBe("pointer", 'a JSON Pointer, such as "/order/total"', pointer);
+  checked = pointer;
 }
 
 /** The value in a parsed one. */

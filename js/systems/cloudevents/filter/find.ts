@@ -12,22 +12,44 @@ const START = 0;
 const END = 9;
 
 let encoder: TextEncoder | undefined;
+/** The scratch space. Empty after the memory has grown. */
+let scratch = new Uint8Array(0);
 
 /** @param text JSON that was checked before */
 export function findPointer(text: string, pointer: string): Found | undefined {
-  if (pointer === "" || pointer.length > MAX_POINTER || !isWellFormed(pointer)) return undefined;
-  encoder ??= new TextEncoder();
+  if (pointer === "" || pointer.length > MAX_POINTER) return undefined;
   forgetScan();
   const length = filters.putText(text);
   if (length < 0) return undefined;
-  const { exports } = filters;
-  const isFound = filters.call(() => {
-    const scratch = new Uint8Array(exports.memory.buffer, exports.scratch(), 3 * MAX_POINTER);
-    return exports.find(length, encoder!.encodeInto(pointer, scratch).written) !== 0;
-  });
+  const pointerLength = putPointer(pointer);
+  if (pointerLength < 0) return undefined;
+  const isFound = filters.call(() => filters.exports.find(length, pointerLength) !== 0);
   if (!isFound) return { value: undefined };
-  const table = new Uint32Array(exports.memory.buffer, exports.table(), END + 1);
+  const { table } = filters;
   const json = text.substring(table[START]!, table[END]!);
-  // Most strings have no escapes.
-  return { value: json[0] === '"' && !json.includes("\\") ? json.slice(1, -1) : JSON.parse(json) };
+  const first = json.charCodeAt(0);
+  // Most strings have no escapes. A number in JSON is one in JavaScript.
+  if (first === QUOTE && !json.includes("\\")) return { value: json.slice(1, -1) };
+  return { value: first <= NINE && first !== QUOTE ? Number(json) : JSON.parse(json) };
+}
+
+const QUOTE = 0x22;
+const NINE = 0x39;
+
+/** Writes a pointer into the scratch space. Returns its length in bytes, or -1 if it has an unpaired surrogate. */
+function putPointer(pointer: string): number {
+  const { exports } = filters;
+  const address = exports.scratch();
+  if (scratch.buffer !== exports.memory.buffer || scratch.byteOffset !== address)
+    scratch = new Uint8Array(exports.memory.buffer as ArrayBuffer, address, 3 * MAX_POINTER);
+  for (let at = 0; at < pointer.length; at++) {
+    const unit = pointer.charCodeAt(at);
+    if (unit > 0x7f) {
+      if (!isWellFormed(pointer)) return -1;
+      encoder ??= new TextEncoder();
+      return encoder.encodeInto(pointer, scratch).written;
+    }
+    scratch[at] = unit;
+  }
+  return pointer.length;
 }
