@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 
-use super::program::Test;
 use super::value::{Value, parse_int};
 use crate::base::json::find::{items, string};
 use crate::base::json::padded::PaddedBuf;
@@ -32,6 +31,28 @@ impl Attribute {
     /// The member of the JSON format with this name, if it has a meaning of its own.
     pub(super) const fn member(&self) -> Option<Member> {
         self.member
+    }
+}
+
+/// How the dialects `exact`, `prefix` and `suffix` compare.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Test {
+    /// `exact`
+    Exact,
+    /// `prefix`
+    Prefix,
+    /// `suffix`
+    Suffix,
+}
+
+impl Test {
+    /// Whether a value passes the test.
+    pub(super) fn passes(self, value: &[u8], text: &[u8]) -> bool {
+        match self {
+            Self::Exact => value == text,
+            Self::Prefix => value.starts_with(text),
+            Self::Suffix => value.ends_with(text),
+        }
     }
 }
 

@@ -3,8 +3,9 @@
 //! JavaScript has checked the shape of the filter and says what is wrong with it; here only `sql` can fail in a way that
 //! it has not foreseen.
 
+use super::attributes::Test;
 use super::cesql::{self, ParseError};
-use super::program::{Builder, Program, Step, Test, UserFunction};
+use super::program::{Builder, Program, Step, UserFunction};
 use super::value::{Type, Value};
 use crate::base::json::find::{Document, items, members, string};
 use crate::base::json::scan::{ScanError, Scanner};

@@ -1,6 +1,6 @@
 //! A compiled filter: a list of steps for a machine with a stack.
 
-use super::attributes::Attribute;
+use super::attributes::{Attribute, Test};
 use super::functions::Builtin;
 use super::pattern::Pattern;
 use super::value::{Type, Value};
@@ -35,28 +35,6 @@ pub enum Comparison {
     Greater,
     /// `>=`
     GreaterOrEqual,
-}
-
-/// How the dialects `exact`, `prefix` and `suffix` compare.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Test {
-    /// `exact`
-    Exact,
-    /// `prefix`
-    Prefix,
-    /// `suffix`
-    Suffix,
-}
-
-impl Test {
-    /// Whether a value passes the test.
-    pub(super) fn passes(self, value: &[u8], text: &[u8]) -> bool {
-        match self {
-            Self::Exact => value == text,
-            Self::Prefix => value.starts_with(text),
-            Self::Suffix => value.ends_with(text),
-        }
-    }
 }
 
 /// One step. Operands are taken from the stack, results are put there. A jump goes to a step by its number.

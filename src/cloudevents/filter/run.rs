@@ -3,9 +3,9 @@
 //! An operand that is missing or cannot be cast makes the result of the operator the zero value of its type, with the
 //! error in the list (sections 3.2 and 3.4).
 
-use super::attributes::Attributes;
+use super::attributes::{Attributes, Test};
 use super::functions::Builtin;
-use super::program::{Arithmetic, Comparison, Program, Step, Test};
+use super::program::{Arithmetic, Comparison, Program, Step};
 use super::value::{Errors, EvaluationError, Type, Value};
 
 /// What a function of the user has returned; `None` if it has failed.

@@ -5,8 +5,7 @@
 
 use std::borrow::Cow;
 
-use super::attributes::{Attribute, Attributes};
-use super::program::Test;
+use super::attributes::{Attribute, Attributes, Test};
 use super::value::{Value, parse_int};
 use crate::base::error::Code;
 use crate::base::json::padded::Padded;
