@@ -133,3 +133,14 @@ fn brackets_are_found_behind_any_number_of_backslashes_at_every_offset() {
         }
     }
 }
+
+#[test]
+fn trusted_text_that_ends_in_an_object_ends_behind_the_units_that_were_counted() {
+    for text in ["{\"a\":\"\u{e9}\u{e9}\u{e9}\"", "[\"\u{1f600}\", [1]", "{\"a\": [\"\u{20ac}\"}"] {
+        let bytes = pad(text.as_bytes());
+        let mut scanner = Scanner::<Swar>::new(Padded::new(&bytes).expect("padded"));
+        scanner.trust();
+        assert!(scanner.value().is_err(), "{text}");
+        assert_eq!((scanner.pos(), scanner.units()), (text.len(), text.encode_utf16().count()), "{text}");
+    }
+}

@@ -35,6 +35,8 @@ impl<B: Block> Scanner<'_, B> {
             self.count_units(text, pos, non_ascii);
             pos += 64;
         }
+        // All of it was counted, so this is where the error is.
+        self.pos = text.len();
         Err(ScanError::Syntax)
     }
 
