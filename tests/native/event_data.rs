@@ -194,7 +194,7 @@ fn a_batch_has_the_rows_of_its_events_whether_it_is_trusted_or_not() {
 }
 
 #[test]
-fn data_that_never_repeat_are_left_to_the_other_scanner_and_later_data_are_not() {
+fn data_that_never_repeat_and_data_that_repeat_after_them_have_the_same_rows_as_alone() {
     let mut layout = Layout::new();
     for round in 0..3_000 {
         let text = format!("{HEAD}{{\"member{round}\":[{round},{{\"other{round}\":true}}]}}}}");
