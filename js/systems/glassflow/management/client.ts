@@ -4,7 +4,8 @@ import { mustBe } from "../../../engine/messages.js";
 import { requiredId } from "./checks.js";
 import { type ManagementCallOptions, ManagementConnection, type ManagementOptions } from "./connection.js";
 import type { WirePipeline, WireSpace } from "./operations.js";
-import { Pipeline, PIPELINE_SETTINGS, type PipelineSettings } from "./pipeline.js";
+import { Pipeline } from "./pipeline.js";
+import { PIPELINE_SETTINGS, type PipelineSettings } from "./pipeline-settings.js";
 import { Secret } from "./secret.js";
 import { Space } from "./space.js";
 

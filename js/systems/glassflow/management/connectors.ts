@@ -103,6 +103,14 @@ type Members<Required extends string, Optional extends string = never> = Record<
 
 type Role = "source" | "sink";
 
+/** A connector as the service describes it. */
+export interface ConnectorDescription {
+  /** The kind, for example `webhook`. */
+  kind: string;
+  /** The members; one that is a secret of the organization is `{ secret: key }`. */
+  config: Readonly<Record<string, unknown>>;
+}
+
 /** The members of a kind. An optional one has its default, or `undefined` for none. */
 interface Kind {
   required: readonly string[];
@@ -181,7 +189,7 @@ export function connectorToWire(role: Role, connector: unknown): WireConnector {
 }
 
 /** A connector as the service describes it. A kind that this package does not know is returned as it is. */
-export function connectorFromWire(wire: WireConnector): { kind: string; config: Record<string, unknown> } {
+export function connectorFromWire(wire: WireConnector): ConnectorDescription {
   const { kind, config, configuration } = wire;
   const members = Object.entries(configuration ?? config ?? {}).map(([name, value]) => [name, publicValue(value)]);
   return { kind, config: Object.fromEntries(members) };

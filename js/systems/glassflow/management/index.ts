@@ -10,6 +10,7 @@ export {
 } from "./client.js";
 export type { ManagementCallOptions, ManagementOptions } from "./connection.js";
 export type {
+  ConnectorDescription,
   ConnectorHeader,
   ConnectorValue,
   SecretReference,
@@ -18,14 +19,11 @@ export type {
 } from "./connectors.js";
 export type { LogEntry, LogOptions } from "./logs.js";
 export {
-  type ConnectorDescription,
   type GetSinkOptions,
   type GetSourceOptions,
   type ManagedPipelineOptions,
   Pipeline,
-  type PipelineSettings,
-  type PipelineState,
-  type PipelineUpdate,
 } from "./pipeline.js";
+export type { PipelineSettings, PipelineState, PipelineUpdate } from "./pipeline-settings.js";
 export { Secret, type SecretOptions } from "./secret.js";
 export { Space, type SpaceOptions } from "./space.js";

@@ -9,53 +9,28 @@
  */
 import { checkOptionNames } from "../../../client/options.js";
 import { FerryError } from "../../../engine/errors.js";
-import { mustBe } from "../../../engine/messages.js";
 import { TextEncoder } from "../../../platform/text.js";
 import { eventToJson } from "../json.js";
 import { type PipelineEvent, readEvent } from "../event.js";
 import { PipelineDataSink, type PipelineDataSinkOptions } from "../sink.js";
 import { PipelineDataSource, type PipelineDataSourceOptions } from "../source.js";
 import { AccessToken } from "./access-token.js";
-import { type EnvironmentOption, quoted, requiredId, requiredText, variablesOf } from "./checks.js";
+import { quoted, requiredId, requiredText, variablesOf } from "./checks.js";
 import { type ManagementCallOptions, ManagementConnection, type ManagementOptions } from "./connection.js";
-import {
-  connectorFromWire,
-  connectorToWire,
-  type SinkConnector,
-  type SourceConnector,
-  secretsOf,
-} from "./connectors.js";
+import { type ConnectorDescription, connectorFromWire, connectorToWire, secretsOf } from "./connectors.js";
 import { checkedLogQuery, type LogEntry, type LogOptions, readLogs } from "./logs.js";
-import type { Operation, WireAccessTokens, WireArtifact, WireConnector, WirePipeline } from "./operations.js";
+import type { WireArtifact, WireConnector, WirePipeline } from "./operations.js";
+import { PipelineCalls } from "./pipeline-calls.js";
+import {
+  CHANGEABLE,
+  checkSettings,
+  PIPELINE_SETTINGS,
+  type PipelineSettings,
+  type PipelineUpdate,
+  pickSettings,
+  secretsOfSettings,
+} from "./pipeline-settings.js";
 import { showAsJson } from "./shown.js";
-
-/** Whether a pipeline transforms events. A paused one accepts and keeps them. */
-export type PipelineState = "running" | "paused";
-
-/** What a pipeline is made of. */
-export interface PipelineSettings {
-  /** Name of the pipeline. */
-  name: string;
-  /** Id of the space that has the pipeline. */
-  spaceId: string;
-  /** The Python source text of the transformation, which has a function `handler(data, log)`. */
-  transformation: string;
-  /** The text of the `requirements.txt` of the transformation. @default none */
-  requirements?: string;
-  /** Where its events come from. @default a `PipelineDataSource` publishes them */
-  source?: SourceConnector;
-  /** Where its events go to. @default a `PipelineDataSink` consumes them */
-  sink?: SinkConnector;
-  /** Environment variables of the transformation: an object, or a list of `{ name, value }`. @default none */
-  env?: EnvironmentOption;
-  /** Anything that JSON can represent, for your own use. @default {} */
-  metadata?: Readonly<Record<string, unknown>>;
-  /** Whether it starts running or paused. @default "running" */
-  state?: PipelineState;
-}
-
-/** What `update` changes. What is left out stays as it is. */
-export type PipelineUpdate = Partial<Omit<PipelineSettings, "spaceId">>;
 
 /** Options of a `Pipeline`. */
 export interface ManagedPipelineOptions extends ManagementOptions, Partial<PipelineSettings> {
@@ -63,22 +38,10 @@ export interface ManagedPipelineOptions extends ManagementOptions, Partial<Pipel
   id?: string;
 }
 
-/** A connector as the service describes it. */
-export interface ConnectorDescription {
-  /** The kind, for example `webhook`. */
-  kind: string;
-  /** The members; one that is a secret of the organization is `{ secret: key }`. */
-  config: Readonly<Record<string, unknown>>;
-}
-
 /** Options of `getSource`: those of a source that do not follow from the pipeline. */
 export type GetSourceOptions = Omit<PipelineDataSourceOptions, "pipelineId" | "pipelineAccessToken" | "baseUrl">;
 /** Options of `getSink`: those of a sink that do not follow from the pipeline. */
 export type GetSinkOptions = Omit<PipelineDataSinkOptions, "pipelineId" | "pipelineAccessToken" | "baseUrl">;
-
-const CHANGEABLE = ["name", "transformation", "requirements", "source", "sink", "env", "metadata", "state"] as const;
-export const PIPELINE_SETTINGS: readonly (keyof PipelineSettings)[] = [...CHANGEABLE, "spaceId"];
-const STATES = ["running", "paused"];
 
 /**
  * A GlassFlow pipeline. `GlassFlowClient` creates, fetches and lists them. For servers only.
@@ -88,18 +51,18 @@ const STATES = ["running", "paused"];
  * const source = await pipeline.getSource();
  */
 export class Pipeline {
-  readonly #connection: ManagementConnection;
+  readonly #calls: PipelineCalls;
   #settings: Partial<PipelineSettings>;
   #fields: Partial<WirePipeline>;
-  #accessTokens: readonly AccessToken[] = [];
 
   /** @throws {FerryError} `ERR_INVALID_ARGUMENT` if an option is missing, unknown or invalid */
   constructor(options: ManagedPipelineOptions);
   /** @internal */
   constructor(options: Partial<ManagedPipelineOptions>, connection: ManagementConnection, fields?: WirePipeline);
   constructor(options: Partial<ManagedPipelineOptions>, connection?: ManagementConnection, fields?: WirePipeline) {
-    this.#connection =
-      connection ?? new ManagementConnection("a Pipeline", options as ManagementOptions, ["id", ...PIPELINE_SETTINGS]);
+    this.#calls = new PipelineCalls(
+      connection ?? new ManagementConnection("a Pipeline", options as ManagementOptions, ["id", ...PIPELINE_SETTINGS]),
+    );
     this.#settings = pickSettings(options);
     checkSettings(this.#settings);
     const { id } = options;
@@ -169,7 +132,7 @@ export class Pipeline {
 
   /** The access tokens of the pipeline; known after `fetch`, `create`, `getSource` or `getSink`. */
   get accessTokens(): readonly AccessToken[] {
-    return this.#accessTokens;
+    return this.#calls.accessTokens;
   }
 
   /**
@@ -180,9 +143,10 @@ export class Pipeline {
    */
   async fetch(options: ManagementCallOptions = {}): Promise<this> {
     const id = requiredId("id", this.id);
-    const fields = await this.#run<WirePipeline>("fetch", { fetchPipeline: { id } }, options);
-    await this.#fetchAccessTokens(options);
-    const code = await this.#run<WireArtifact>("fetch the code of", { fetchCode: { id } }, options);
+    const calls = this.#calls;
+    const fields = await calls.run<WirePipeline>("fetch", id, { fetchPipeline: { id } }, options);
+    await calls.fetchAccessTokens(id, options);
+    const code = await calls.run<WireArtifact>("fetch the code of", id, { fetchCode: { id } }, options);
     this.#take(fields);
     this.#settings.transformation = code.transformationFunction;
     if (code.requirementsTxt !== undefined) this.#settings.requirements = code.requirementsTxt;
@@ -209,8 +173,8 @@ export class Pipeline {
       environments: env && variablesOf(env),
       state,
     };
-    const fields = await this.#connection.run<WirePipeline>(
-      { what: `create pipeline ${quoted(name)}`, sentences: NEW_SENTENCES, secrets: this.#secrets() },
+    const fields = await this.#calls.connection.run<WirePipeline>(
+      { what: `create pipeline ${quoted(name)}`, sentences: NEW_SENTENCES, secrets: secretsOfSettings(this.#settings) },
       { createPipeline: newPipeline },
       options,
     );
@@ -218,7 +182,7 @@ export class Pipeline {
     this.#fields = described;
     const { createdAt } = described;
     if (token !== undefined)
-      this.#accessTokens = [
+      this.#calls.accessTokens = [
         new AccessToken({ id: "default", name: "default", token, ...(createdAt !== undefined && { createdAt }) }),
       ];
     return this;
@@ -243,7 +207,8 @@ export class Pipeline {
     if (transformation !== undefined || requirements !== undefined) {
       const code = transformation ?? this.#settings.transformation ?? "";
       const allRequirements = requirements ?? this.#settings.requirements;
-      await this.#run("upload the code of", { uploadCode: { id, code, requirements: allRequirements } }, options);
+      const operation = { uploadCode: { id, code, requirements: allRequirements } };
+      await this.#calls.run("upload the code of", id, operation, options);
       this.#settings.transformation = code;
       if (allRequirements !== undefined) this.#settings.requirements = allRequirements;
     }
@@ -254,11 +219,11 @@ export class Pipeline {
     ];
     if (environments) {
       const operation = { changeEnvironment: { id, environments } };
-      await this.#run("change the environment of", operation, options, secrets);
+      await this.#calls.run("change the environment of", id, operation, options, secrets);
     }
     const { name = this.name ?? "", state = this.state, metadata = this.metadata } = changes;
     const operation = { changePipeline: { id, changes: { name, state, metadata, sourceConnector, sinkConnector } } };
-    this.#take(await this.#run<WirePipeline>("change", operation, options, secrets));
+    this.#take(await this.#calls.run<WirePipeline>("change", id, operation, options, secrets));
     return this;
   }
 
@@ -269,7 +234,7 @@ export class Pipeline {
    */
   async delete(options: ManagementCallOptions = {}): Promise<void> {
     const id = requiredId("id", this.id);
-    await this.#run("delete", { deletePipeline: { id } }, options);
+    await this.#calls.run("delete", id, { deletePipeline: { id } }, options);
   }
 
   /**
@@ -282,7 +247,7 @@ export class Pipeline {
     const query = checkedLogQuery(requiredId("id", this.id), options);
     const { signal, timeoutMs } = options;
     const callOptions = { ...(signal && { signal }), ...(timeoutMs !== undefined && { timeoutMs }) };
-    return { [Symbol.asyncIterator]: () => readLogs(this.#connection, query, callOptions) };
+    return { [Symbol.asyncIterator]: () => readLogs(this.#calls.connection, query, callOptions) };
   }
 
   /**
@@ -295,8 +260,8 @@ export class Pipeline {
   async test<P = unknown, R = unknown>(event: P, options: ManagementCallOptions = {}): Promise<PipelineEvent<P, R>> {
     const id = requiredId("id", this.id);
     const operation = { testPipeline: { id, event: eventToJson(event) } };
-    const body = new TextEncoder().encode(await this.#run<string>("test", operation, options));
-    const pipeline = { uri: `${this.#connection.baseUrl}/pipelines/${encodeURIComponent(id)}` };
+    const body = new TextEncoder().encode(await this.#calls.run<string>("test", id, operation, options));
+    const pipeline = { uri: `${this.#calls.connection.baseUrl}/pipelines/${encodeURIComponent(id)}` };
     const result = readEvent(pipeline, false, body);
     if (!result) throw new FerryError("ERR_INVALID_DATA", `test pipeline ${quoted(id)}: the response is not an event`);
     const isFailed = result.errorDetails !== undefined;
@@ -312,8 +277,8 @@ export class Pipeline {
    */
   async getSource(tokenName?: string, options: GetSourceOptions = {}): Promise<PipelineDataSource> {
     return new PipelineDataSource({
-      ...this.#connection.clientOptions,
-      ...(await this.#credentials(tokenName)),
+      ...this.#calls.connection.clientOptions,
+      ...(await this.#calls.credentials(requiredId("id", this.id), tokenName)),
       ...options,
     });
   }
@@ -326,8 +291,8 @@ export class Pipeline {
    */
   async getSink(tokenName?: string, options: GetSinkOptions = {}): Promise<PipelineDataSink> {
     return new PipelineDataSink({
-      ...this.#connection.clientOptions,
-      ...(await this.#credentials(tokenName)),
+      ...this.#calls.connection.clientOptions,
+      ...(await this.#calls.credentials(requiredId("id", this.id), tokenName)),
       ...options,
     });
   }
@@ -336,27 +301,6 @@ export class Pipeline {
   toJSON(): object {
     const { id, name, spaceId, spaceName, state, createdAt } = this;
     return { id, name, spaceId, spaceName, state, createdAt };
-  }
-
-  async #credentials(tokenName: string | undefined): Promise<{ pipelineId: string; pipelineAccessToken: string }> {
-    const pipelineId = requiredId("id", this.id);
-    if (tokenName !== undefined && typeof tokenName !== "string") throw mustBe("tokenName", "a string", tokenName);
-    if (this.#accessTokens.length === 0) await this.#fetchAccessTokens({});
-    const tokens = this.#accessTokens;
-    if (tokens.length === 0)
-      throw new FerryError("ERR_NOT_FOUND", `pipeline ${quoted(pipelineId)} has no access token`);
-    const token = tokenName === undefined ? tokens[0] : tokens.find(({ name }) => name === tokenName);
-    if (!token) {
-      const names = tokens.map(({ name }) => quoted(name)).join(", ");
-      throw mustBe("tokenName", `the name of an access token of the pipeline: ${names}`, tokenName);
-    }
-    return { pipelineId, pipelineAccessToken: token.token };
-  }
-
-  async #fetchAccessTokens(options: ManagementCallOptions): Promise<void> {
-    const operation = { listAccessTokens: { id: this.id! } };
-    const { accessTokens } = await this.#run<WireAccessTokens>("fetch the access tokens of", operation, options);
-    this.#accessTokens = accessTokens.map((fields) => new AccessToken(fields));
   }
 
   #take(fields: WirePipeline): void {
@@ -368,56 +312,11 @@ export class Pipeline {
       ...(requirements !== undefined && { requirements }),
     };
   }
-
-  #run<T>(verb: string, operation: Operation, options: ManagementCallOptions, secrets?: string[]): Promise<T> {
-    const tokens = this.#accessTokens.map(({ token }) => token);
-    const what = `${verb} pipeline ${quoted(this.id!)}`;
-    return this.#connection.run<T>(
-      { what, sentences: SENTENCES, secrets: [...tokens, ...(secrets ?? [])] },
-      operation,
-      options,
-    );
-  }
-
-  /** The values of the settings that no message may show. */
-  #secrets(): string[] {
-    const { source, sink, env } = this.#settings;
-    return [
-      ...variablesOf(env ?? {}).map(({ value }) => value),
-      ...secretsOf(source && connectorToWire("source", source)),
-      ...secretsOf(sink && connectorToWire("sink", sink)),
-    ];
-  }
 }
 
 showAsJson(Pipeline);
 
-const SENTENCES = {
-  ERR_NOT_FOUND: "there is no such pipeline",
-  ERR_NOT_READY: "the code of the pipeline is still being built; try again later",
-};
 const NEW_SENTENCES = { ERR_NOT_FOUND: "there is no such space" };
-
-function pickSettings(options: Partial<ManagedPipelineOptions>): Partial<PipelineSettings> {
-  return Object.fromEntries(
-    PIPELINE_SETTINGS.flatMap((name) => (options[name] === undefined ? [] : [[name, options[name]]])),
-  );
-}
-
-/** Checks what is there. @throws {FerryError} `ERR_INVALID_ARGUMENT` */
-function checkSettings(settings: Partial<PipelineSettings>): void {
-  for (const name of ["name", "spaceId", "transformation"] as const)
-    if (settings[name] !== undefined) requiredText(name, settings[name]);
-  const { requirements, source, sink, env, metadata, state } = settings;
-  if (requirements !== undefined && typeof requirements !== "string")
-    throw mustBe("requirements", "a string", requirements);
-  if (source !== undefined) connectorToWire("source", source);
-  if (sink !== undefined) connectorToWire("sink", sink);
-  if (env !== undefined) variablesOf(env);
-  if (metadata !== undefined && (typeof metadata !== "object" || metadata === null || Array.isArray(metadata)))
-    throw mustBe("metadata", "an object", metadata);
-  if (state !== undefined && !STATES.includes(state)) throw mustBe("state", '"running" or "paused"', state);
-}
 
 function describe(connector: WireConnector | undefined): ConnectorDescription | undefined {
   return connector && connectorFromWire(connector);
