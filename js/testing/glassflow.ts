@@ -21,6 +21,7 @@ import { isFerryError } from "../engine/errors.js";
 import { mustBe } from "../engine/messages.js";
 import { readBody } from "../systems/cloudevents/body.js";
 import { EmulatedManagement, type ManagementEmulatorOptions } from "./glassflow/management.js";
+import { decodeSegment } from "./glassflow/management-http.js";
 import { EmulatedPipeline, type EmulatedPipelineOptions } from "./glassflow/pipeline.js";
 import type { EmulatedSpace } from "./glassflow/settings.js";
 import { type Service, integer } from "./service.js";
@@ -61,7 +62,7 @@ export class GlassFlowEmulator implements Service {
   createPipeline(options: EmulatedPipelineOptions = {}): EmulatedPipeline {
     const pipeline = new EmulatedPipeline(options);
     if (this.#pipelines.has(pipeline.id)) throw mustBe("id", "different from the ids of other pipelines", pipeline.id);
-    pipeline.settings.spaceId ||= this.#management.defaultSpace.id;
+    pipeline.settings.spaceId ||= this.#management.spaces.default.id;
     this.#pipelines.set(pipeline.id, pipeline);
     return pipeline;
   }
@@ -73,12 +74,12 @@ export class GlassFlowEmulator implements Service {
 
   /** The spaces. A fresh array. */
   get spaces(): readonly EmulatedSpace[] {
-    return [...this.#management.spaces.values()];
+    return [...this.#management.spaces.all.values()];
   }
 
   /** The secrets: their values by their keys. */
   get secrets(): ReadonlyMap<string, string> {
-    return this.#management.secrets;
+    return this.#management.secrets.all;
   }
 
   /** The pipeline with this id. */
@@ -94,8 +95,8 @@ export class GlassFlowEmulator implements Service {
   /** Deletes all pipelines, spaces and secrets. */
   clear(): void {
     this.#pipelines.clear();
-    this.#management.spaces.clear();
-    this.#management.secrets.clear();
+    this.#management.spaces.all.clear();
+    this.#management.secrets.all.clear();
   }
 
   /** Answers a request to this service. */
@@ -155,12 +156,4 @@ function errorResponse(status: number, message: string, headers: Record<string, 
 
 function jsonResponse(status: number, body: string, headers: Record<string, string> = {}): Response {
   return new Response(body, { status, headers: { "content-type": "application/json", ...headers } });
-}
-
-function decodeSegment(segment: string): string {
-  try {
-    return decodeURIComponent(segment);
-  } catch {
-    return segment;
-  }
 }
