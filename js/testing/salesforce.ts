@@ -149,7 +149,7 @@ export class SalesforceEmulator implements Service {
     });
     this.#rest = new RestApi(this.#tokens, (channel, content) => {
       const event = this.#log.add(channel, content, {});
-      return { sessionCount: this.#streaming.deliver(event), replayId: event.replayId };
+      return { sessionCount: this.#streaming.sessions.deliver(event), replayId: event.replayId };
     });
   }
 
@@ -211,7 +211,7 @@ export class SalesforceEmulator implements Service {
 
   /** The current sessions. A new array each time. */
   get sessions(): readonly SalesforceSession[] {
-    return this.#streaming.sessions.map(({ clientId, username, subscriptions, isHeld }) => ({
+    return this.#streaming.sessions.unexpired().map(({ clientId, username, subscriptions, isHeld }) => ({
       clientId,
       username,
       subscriptions: [...subscriptions.keys()],
@@ -240,7 +240,7 @@ export class SalesforceEmulator implements Service {
    */
   revokeTokens(options: { disconnect?: Goodbye } = {}): void {
     this.#tokens.revokeAccess();
-    this.#streaming.endPolls("revoked", options.disconnect);
+    this.#streaming.sessions.endPolls("revoked", options.disconnect);
   }
 
   /**
@@ -249,22 +249,22 @@ export class SalesforceEmulator implements Service {
    * @param options.disconnect as with `revokeTokens` @default none
    */
   expireSessions(options: { disconnect?: Goodbye } = {}): void {
-    this.#streaming.removeSessions("lost", options.disconnect);
+    this.#streaming.sessions.clear("lost", options.disconnect);
   }
 
   /** Simulates a restart of the server: held connects break and sessions are removed; events and tokens stay. */
   restart(): void {
-    this.#streaming.removeSessions("dropped");
+    this.#streaming.sessions.clear("dropped");
   }
 
   /** Breaks the connections of all held connects. The sessions stay. */
   dropPolls(): void {
-    this.#streaming.endPolls("dropped");
+    this.#streaming.sessions.endPolls("dropped");
   }
 
   /** Answers all held connects, as if their timeout had passed. */
   answerPolls(): void {
-    this.#streaming.endPolls("timeout");
+    this.#streaming.sessions.endPolls("timeout");
   }
 
   /** Loses the next connect responses that carry events. The server counts those events as delivered. */
@@ -340,7 +340,7 @@ export class SalesforceEmulator implements Service {
   }
 
   #deliver(event: StoredEvent): StoredEvent {
-    this.#streaming.deliver(event);
+    this.#streaming.sessions.deliver(event);
     this.#changed();
     return event;
   }
