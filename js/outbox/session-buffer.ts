@@ -1,6 +1,8 @@
 /** The staged events of one session under one identity: encoded, and cut into segments. */
 import { type FerryError, traced } from "../engine/errors.js";
-import { type Credit, NO_CREDIT } from "./credit.js";
+import type { Bytes } from "../platform/bytes.js";
+import { arenaOf, keepArena } from "./arena.js";
+import type { Credit } from "./credit.js";
 import { withBrackets } from "./json-texts.js";
 import { orderingKeyOf } from "./ordering-key.js";
 import type { DeliveryInfo } from "./segment-outcomes.js";
@@ -55,20 +57,18 @@ const encoder = new TextEncoder();
 const COMMA = 44;
 /** UTF-8 takes at most this many bytes for one UTF-16 code unit. */
 const MAX_BYTES_PER_UNIT = 3;
-const ARENA_BYTES = 1024;
-/** A larger arena is not kept for the next flush. */
-const MAX_KEPT_ARENA_BYTES = 256 * 1024;
 
 /** Buffers events until they are committed. */
 export class SessionBuffer<E> implements SegmentOrigin {
   readonly #host: BufferHost<E>;
   readonly id: number;
   /** Events staged on credit and not encoded yet. */
-  #unencoded: string[] = [];
-  /** Remaining credit. */
-  #credit: Credit = NO_CREDIT;
+  readonly #unencoded: string[] = [];
+  /** Remaining credit. Not one object: its numbers change with every event. */
+  #creditBytes = 0;
+  #creditEvents = 0;
   /** The encoded events of the last segment. */
-  #arena: Uint8Array<ArrayBuffer> = new Uint8Array(ARENA_BYTES);
+  #arena: Bytes | undefined;
   #arenaLength = 0;
   /** Staged segments. The body of the last one is still in the arena. */
   #segments: TrackedSegment[] = [];
@@ -91,27 +91,23 @@ export class SessionBuffer<E> implements SegmentOrigin {
     const { id, text, orderingKey, mayExpire } = this.#host.wire.encode(event);
     // Most events need no decision of the machine: with credit they are reported to it together.
     const maxSize = text.length * MAX_BYTES_PER_UNIT;
-    if (this.#credit.events > 0 && maxSize <= this.#credit.bytes && !this.#host.isClosed) {
-      this.#credit.events--;
-      this.#credit.bytes -= maxSize;
+    if (this.#creditEvents === 0 || maxSize > this.#creditBytes || this.#host.isClosed) {
+      if (!this.#stage(id, text, orderingKey)) return rejectedReceipt(id, this.#host.queueFull());
+    } else {
+      this.#creditEvents--;
+      this.#creditBytes -= maxSize;
       this.#unencoded.push(text);
-    } else if (!this.#stage(text, orderingKey)) {
-      return new Receipt(id, abandonedSegment(this.#host.queueFull()), 0);
+      this.#open.ids.push(id);
     }
-    const segment = this.#segments[this.#segments.length - 1]!;
-    const { ids } = segment;
-    const orderingKeys = segment.orderingKeys as number[];
-    ids.push(id);
+    const segment = this.#open;
+    const index = segment.ids.length - 1;
     if (mayExpire) segment.mayExpire = true;
-    if (orderingKey !== undefined || orderingKeys.length > 0) {
-      while (orderingKeys.length < ids.length - 1) orderingKeys.push(0);
-      orderingKeys.push(orderingKeyOf(orderingKey));
-    }
-    return new Receipt(id, segment, ids.length - 1);
+    if (orderingKey !== undefined || segment.orderingKeys.length > 0) addOrderingKey(segment, index, orderingKey);
+    return new Receipt(id, segment, index);
   }
 
   /** Stages an event that may not fit. Returns whether it is staged. */
-  #stage(text: string, key: string | undefined): boolean {
+  #stage(id: string, text: string, key: string | undefined): boolean {
     this.#host.grantCredit(this);
     const size = this.#encode(text);
     const staged = this.#host.stage(this.id, size, key);
@@ -122,34 +118,31 @@ export class SessionBuffer<E> implements SegmentOrigin {
     const opensSegment = (staged & 1) === 1;
     if (opensSegment || this.#segments.length === 0) this.#openSegment(size);
     else this.#arenaLength += size + 1;
-    (this.#segments[this.#segments.length - 1]!.sizes as number[]).push(size);
-    this.#credit = this.#host.credit(this.id);
+    (this.#open.sizes as number[]).push(size);
+    this.#open.ids.push(id);
+    const { bytes, events } = this.#host.credit(this.id);
+    this.#creditBytes = bytes;
+    this.#creditEvents = events;
     return true;
   }
 
   /** Gives up the credit: encodes the events that were staged on it and reports their sizes to the machine. */
   returnCredit(): void {
-    const texts = this.#unencoded;
-    this.#unencoded = [];
-    this.#credit = NO_CREDIT;
-    if (texts.length === 0) return;
-    const segment = this.#segments[this.#segments.length - 1]!;
-    const sizes = segment.sizes as number[];
-    const from = sizes.length;
-    const all = texts.join(",");
-    const isAscii = this.#encode(all) === all.length;
-    for (const text of texts) {
-      const size = isAscii ? text.length : this.#encode(text);
-      this.#arenaLength += size + 1;
-      sizes.push(size);
-    }
-    this.#host.stageMany(this.id, segment.generation, sizes.slice(from), segment.orderingKeys.slice(from));
+    this.#creditBytes = this.#creditEvents = 0;
+    if (this.#unencoded.length === 0) return;
+    const segment = this.#open;
+    const from = segment.sizes.length;
+    const sizes = this.#encodeAll(this.#unencoded);
+    // Not a new array: engines optimize `push` for the kind of values that an array has had.
+    this.#unencoded.length = 0;
+    (segment.sizes as number[]).push(...sizes);
+    this.#host.stageMany(this.id, segment.generation, sizes, segment.orderingKeys.slice(from));
   }
 
   /** The staged events in their encoded form, the oldest first. */
   texts(): Uint8Array[] {
     this.returnCredit();
-    const open = this.#arena.subarray(0, this.#arenaLength);
+    const open = this.#openBytes();
     return this.#segments.flatMap((segment) => {
       const { length } = segment.sizes;
       return segment.texts(length - segment.staged, length, segment.body ?? open);
@@ -183,28 +176,44 @@ export class SessionBuffer<E> implements SegmentOrigin {
     this.#host.stagingBuffers.add(this);
   }
 
+  /** Adds texts to the arena, and returns the bytes of each. */
+  #encodeAll(texts: readonly string[]): number[] {
+    const all = texts.join(",");
+    if (this.#encode(all) === all.length) {
+      this.#arenaLength += all.length + 1;
+      return texts.map(({ length }) => length);
+    }
+    return texts.map((text) => {
+      const size = this.#encode(text);
+      this.#arenaLength += size + 1;
+      return size;
+    });
+  }
+
   /** Writes a text behind the arena's content, and returns its bytes. */
   #encode(text: string): number {
+    const start = this.#arenaLength && this.#arenaLength + 1;
     for (let capacity = text.length; ; capacity = text.length * MAX_BYTES_PER_UNIT) {
-      const start = this.#arenaLength && this.#arenaLength + 1;
-      if (this.#arena.length < start + capacity) {
-        const larger = new Uint8Array(Math.max(this.#arena.length * 2, start + capacity));
-        larger.set(this.#arena.subarray(0, this.#arenaLength));
-        this.#arena = larger;
-      }
-      const { read, written } = encoder.encodeInto(text, this.#arena.subarray(start));
+      const arena = arenaOf(start + capacity, this.#arena, this.#arenaLength);
+      this.#arena = arena;
+      const { read, written } = encoder.encodeInto(text, arena.subarray(start));
       if (read === text.length) {
-        if (start > 0) this.#arena[start - 1] = COMMA;
+        if (start > 0) arena[start - 1] = COMMA;
         return written;
       }
     }
+  }
+
+  /** The segment that events are added to. */
+  get #open(): TrackedSegment {
+    return this.#segments[this.#segments.length - 1]!;
   }
 
   /** Begins a new segment with the event that was encoded last. */
   #openSegment(size: number): void {
     const start = this.#arenaLength && this.#arenaLength + 1;
     this.#closeSegment();
-    this.#arena.copyWithin(0, start, start + size);
+    this.#arena!.copyWithin(0, start, start + size);
     this.#arenaLength = size;
     this.#segments.push(new TrackedSegment(this.#host.engineGeneration));
   }
@@ -213,8 +222,13 @@ export class SessionBuffer<E> implements SegmentOrigin {
   #closeSegment(): void {
     const segment = this.#segments[this.#segments.length - 1];
     // One that was committed before has its body.
-    if (segment && !segment.body) segment.body = withBrackets(this.#arena.subarray(0, this.#arenaLength));
+    if (segment && !segment.body) segment.body = withBrackets(this.#openBytes());
     this.#arenaLength = 0;
+  }
+
+  /** The encoded events of the last segment. */
+  #openBytes(): Bytes {
+    return this.#arena?.subarray(0, this.#arenaLength) ?? new Uint8Array(0);
   }
 
   /** Takes the staged segments out of the buffer. */
@@ -225,7 +239,8 @@ export class SessionBuffer<E> implements SegmentOrigin {
     for (const segment of this.#segments) segment.finishStaging();
     const segments = this.#segments.filter((segment) => segment.count > 0);
     this.#segments = [];
-    if (this.#arena.length > MAX_KEPT_ARENA_BYTES) this.#arena = new Uint8Array(ARENA_BYTES);
+    if (this.#arena) keepArena(this.#arena);
+    this.#arena = undefined;
     return segments;
   }
 
@@ -255,6 +270,12 @@ class Receipt implements EventReceipt {
   get delivered(): Promise<DeliveryInfo> {
     return traced(this.segment.wait(this.index, this.id, true) as Promise<DeliveryInfo>);
   }
+}
+
+/** Adds the ordering key of an event. Those of the events before it are 0 if none had a key. */
+function addOrderingKey({ orderingKeys }: TrackedSegment, index: number, key: string | undefined): void {
+  while (orderingKeys.length < index) (orderingKeys as number[]).push(0);
+  (orderingKeys as number[]).push(orderingKeyOf(key));
 }
 
 /** The receipt of an event that is not even staged. */

@@ -3,6 +3,7 @@
 import { checkOptionNames, checkTimeout } from "../client/options.js";
 import { FerryError, traced } from "../engine/errors.js";
 import { mustBe } from "../engine/messages.js";
+import { FlushedSegments } from "./flushed-segments.js";
 import { type FlushReport, report } from "./report.js";
 import { type BufferHost, type EventReceipt, rejectedReceipt, SessionBuffer } from "./session-buffer.js";
 import { type TrackedSegment, untilSegments } from "./tracked-segment.js";
@@ -58,8 +59,7 @@ export class EventSession<E> {
   readonly #buffers = new Map<SessionHost<E>, SessionBuffer<E>>();
   /** The last of them, which is nearly always the only one. */
   #last: [SessionHost<E>, SessionBuffer<E>] | undefined;
-  /** Flushed and not settled. */
-  #flushed = new Set<TrackedSegment>();
+  readonly #flushed = new FlushedSegments();
   readonly #options: EventSessionOptions;
   /** When the session flushes itself. */
   #timer: Timer | undefined;
@@ -128,13 +128,12 @@ export class EventSession<E> {
     if (until !== "accepted" && until !== "delivered") throw mustBe("until", '"accepted" or "delivered"', until);
     const committed = this.#commit();
     const segments = committed.map(([segment]) => segment);
-    for (const segment of segments) this.#flushed.add(segment);
-    for (const segment of this.#flushed) if (segment.pending === 0) this.#flushed.delete(segment);
+    const unfinished = this.#flushed.add(segments, until);
     if (until === "delivered") for (const host of this.#buffers.keys()) if (!host.isClosed) host.flushNow();
     const isDone = (segment: TrackedSegment) =>
       segment.pending === 0 || segment.storeError !== undefined || (until === "accepted" && segment.isAccepted);
-    const isAllDone = await untilSegments([...this.#flushed], isDone, signal, deadlineMs);
-    for (const { storeError } of this.#flushed) if (storeError) throw storeError;
+    const isAllDone = await untilSegments(unfinished, isDone, signal, deadlineMs);
+    for (const { storeError } of unfinished) if (storeError) throw storeError;
     const ids = committed.map(([, ids]) => ids);
     const isAborted = !isAllDone || segments.some(({ isAbandoned }) => isAbandoned);
     return report(this.#outbox.wire, segments, ids, isAborted);

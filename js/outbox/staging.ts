@@ -76,7 +76,7 @@ export class Staging<E> implements SessionHost<E> {
   credit(session: number): Credit {
     try {
       const credit = this.#machine.query((port) => port.credit(session, MAX_CREDIT_BYTES));
-      return { bytes: credit % 2 ** 32, events: Math.floor(credit / 2 ** 32) };
+      return { bytes: (credit % 2 ** 32) | 0, events: (credit / 2 ** 32) | 0 };
     } catch {
       return NO_CREDIT;
     }
@@ -95,7 +95,7 @@ export class Staging<E> implements SessionHost<E> {
   stageMany(session: number, generation: number, sizes: number[], orderingKeys: ArrayLike<number>): void {
     if (generation !== this.engineGeneration || this.isClosed) return;
     try {
-      this.#machine.query((port) => port.stage_many(session, Uint32Array.from(sizes), Uint32Array.from(orderingKeys)));
+      this.#machine.query((port) => port.stage_many(session, new Uint32Array(sizes), new Uint32Array(orderingKeys)));
     } catch {
       // The engine trapped and forgot the session. The commit tells the next engine all of it.
     }

@@ -115,7 +115,10 @@ async function bundle() {
     minify: true,
     format: "esm",
     platform: "browser",
-    alias: { "eventferry/cloudevents": join(root, "dist/entries/cloudevents.js") },
+    alias: {
+      "eventferry/cloudevents": join(root, "dist/entries/cloudevents.js"),
+      "eventferry/outbox": join(root, "dist/entries/outbox.js"),
+    },
     define: { global: "globalThis", "process.env.NODE_DEBUG": "undefined" },
     inject: [join(import.meta.dirname, "process.mjs")],
     plugins: [

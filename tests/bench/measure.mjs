@@ -7,7 +7,7 @@
  * @typedef {object} Contender
  * @property {string} name
  * @property {(at: number) => unknown} returns the result for one input, to compare it with the others
- * @property {(from: number, to: number) => number} run processes inputs and returns a sum of what it read
+ * @property {(from: number, to: number) => number | Promise<number>} run processes inputs and returns a sum of what it read
  * @property {(from: number, to: number) => void} [prepare] makes inputs that can be used only once; not timed
  */
 
@@ -25,15 +25,18 @@ let checksum = 0;
  * `maxInputs` limits the inputs of one measurement, where many prepared inputs would need more memory than a program
  * that processes one after the other.
  */
-export function measure({ title, unit = "event", inputs, maxInputs = inputs, contenders }, { rounds, warmup, slice }) {
-  checkAgreement(title, inputs, maxInputs, contenders);
+export async function measure(
+  { title, unit = "event", inputs, maxInputs = inputs, contenders },
+  { rounds, warmup, slice },
+) {
+  await checkAgreement(title, inputs, maxInputs, contenders);
   const runners = contenders.map((contender) => ({ contender, count: 1, at: 0, times: [] }));
   // The warm-up is interleaved as well, because code that is optimised for one contender may be slower for another.
   for (let turn = 0; turn < 4; turn++) {
     for (const runner of runners) {
       const end = performance.now() + warmup / 4;
       while (performance.now() < end) {
-        const took = measureOnce(runner, inputs) * runner.count;
+        const took = (await measureOnce(runner, inputs)) * runner.count;
         const wanted = took > 0 ? Math.ceil((runner.count * slice) / took) : runner.count * 4;
         runner.count = Math.max(1, Math.min(wanted, runner.count * 4, maxInputs));
       }
@@ -45,7 +48,7 @@ export function measure({ title, unit = "event", inputs, maxInputs = inputs, con
       let took = 0;
       let measurements = 0;
       do {
-        took += measureOnce(runner, inputs);
+        took += await measureOnce(runner, inputs);
         measurements++;
       } while (took * runner.count < slice);
       runner.times.push((took / measurements) * 1e6);
@@ -65,23 +68,26 @@ export function measure({ title, unit = "event", inputs, maxInputs = inputs, con
 }
 
 /** The milliseconds per input, from one measurement. */
-function measureOnce(runner, inputs) {
+async function measureOnce(runner, inputs) {
   const { contender, count } = runner;
   const from = runner.at + count > inputs ? 0 : runner.at;
   runner.at = from + count;
   contender.prepare?.(from, runner.at);
   const start = performance.now();
-  checksum += contender.run(from, runner.at);
+  const sum = contender.run(from, runner.at);
+  // Only what is asynchronous takes another turn.
+  checksum += typeof sum === "number" ? sum : await sum;
   return (performance.now() - start) / count;
 }
 
 /** Throws unless all contenders have the same results. */
-function checkAgreement(title, inputs, maxInputs, contenders) {
-  for (const at of [0, 1, inputs >> 1, inputs - 1]) {
-    const shown = contenders.map((contender) => {
+async function checkAgreement(title, inputs, maxInputs, contenders) {
+  for (const at of new Set([0, 1 % inputs, inputs >> 1, inputs - 1])) {
+    const shown = [];
+    for (const contender of contenders) {
       contender.prepare?.(at, at + 1);
-      return JSON.stringify(contender.show(at));
-    });
+      shown.push(JSON.stringify(await contender.show(at)));
+    }
     shown.forEach((text, which) => {
       if (text !== shown[0])
         throw new Error(
@@ -89,11 +95,12 @@ function checkAgreement(title, inputs, maxInputs, contenders) {
         );
     });
   }
-  const sums = contenders.map((contender) => {
-    const some = Math.min(inputs >> 4, maxInputs);
+  const sums = [];
+  for (const contender of contenders) {
+    const some = Math.min(Math.max(1, inputs >> 4), maxInputs);
     contender.prepare?.(0, some);
-    return contender.run(0, some);
-  });
+    sums.push(await contender.run(0, some));
+  }
   if (sums.some((sum) => sum !== sums[0]))
     throw new Error(`${title}: the sums are ${sums}, for ${contenders.map(({ name }) => name)}`);
 }

@@ -24,6 +24,7 @@ const TARGETS = {
   ...batchTargets("by a Filter", { node: { sdk: 18, plain: 8 } }),
   ...batchTargets("by a Filter, structure only", { node: { sdk: 40, plain: 18 } }),
   "validate 1000 lines, one of ten invalid, data 100 B": { node: { sdk: 60 } },
+  "100,000 small events into bodies of 500 KB": { node: { plain: 4 } },
 };
 
 /** Filters of batches have the same goals for both sizes of data, and in both browsers. */

@@ -1,8 +1,11 @@
 // The parts of an outbox, each alone: segments, receipts, recovery, pauses, news of other tabs.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { FerryError } from "eventferry";
+import { arenaOf, keepArena } from "../../dist/outbox/arena.js";
 import { Delivery } from "../../dist/outbox/delivery.js";
+import { FlushedSegments } from "../../dist/outbox/flushed-segments.js";
 import { KeepAlive } from "../../dist/outbox/keep-alive.js";
 import { Recovery } from "../../dist/outbox/recovery.js";
 import { SegmentOutcomes, State } from "../../dist/outbox/segment-outcomes.js";
@@ -11,6 +14,7 @@ import { SegmentWaiters } from "../../dist/outbox/segment-waiters.js";
 import { SendPause } from "../../dist/outbox/send-pause.js";
 import { SettledElsewhere } from "../../dist/outbox/settled-elsewhere.js";
 import { TrackedSegment } from "../../dist/outbox/tracked-segment.js";
+import { collectGarbage } from "./garbage-collector.mjs";
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
@@ -273,4 +277,66 @@ test("keep alive: one drain at a time, and none after the request is over", asyn
   await new Promise((resolve) => setImmediate(resolve));
   keepAlive.extend();
   assert.deepEqual(drains, [50, 60]);
+});
+
+test("flushed segments: a flush waits for those that are not accepted, and looks at no others", () => {
+  const flushed = new FlushedSegments();
+  const looks = [];
+  const looked = (segment, name) =>
+    Object.defineProperty(segment, "isAccepted", { get: () => looks.push(name) && name.startsWith("accepted") });
+  const [accepted, first, second] = [segmentOf("a"), segmentOf("b"), segmentOf("c")];
+  looked(accepted, "accepted");
+  assert.deepEqual(flushed.add([accepted], "accepted"), []);
+  assert.deepEqual(flushed.add([first], "accepted"), [first]);
+  looks.length = 0;
+  assert.deepEqual(flushed.add([second], "accepted"), [first, second]);
+  assert.deepEqual(looks, [], "accepted segments are not looked at again");
+  assert.deepEqual(flushed.add([], "delivered"), [accepted, first, second]);
+  first.isAccepted = true;
+  accepted.pending = 0;
+  assert.deepEqual(flushed.add([], "accepted"), [second]);
+  assert.deepEqual(flushed.add([], "delivered"), [first, second]);
+});
+
+test("flushed segments: one that is staged again and committed once more is waited for once", () => {
+  const flushed = new FlushedSegments();
+  const [one, other] = [segmentOf("a"), segmentOf("b")];
+  flushed.add([one], "accepted");
+  assert.deepEqual(flushed.add([one, other], "accepted"), [one, other]);
+  assert.deepEqual(flushed.add([one], "delivered"), [one, other]);
+});
+
+test("flushed segments: settled ones are not kept while nobody waits for a delivery", async () => {
+  const flushed = new FlushedSegments();
+  const held = [];
+  for (let at = 0; at < 1000; at++) {
+    const segment = Object.assign(segmentOf(`id${at}`), { isAccepted: true });
+    flushed.add([segment], "accepted");
+    segment.pending = 0;
+    held.push(new WeakRef(segment));
+  }
+  // A reference keeps its object to the end of the turn in which it was made.
+  await nextTurn();
+  collectGarbage();
+  const kept = held.filter((reference) => reference.deref() !== undefined).length;
+  assert.ok(kept < 200, `${kept} of 1000 segments are kept`);
+});
+
+test("arenas: a growing one keeps its bytes, and one is kept for the next session", () => {
+  const arena = arenaOf(10, undefined, 0);
+  arena.set([1, 2, 3]);
+  assert.equal(arenaOf(10, arena, 3), arena);
+  const larger = arenaOf(2000, arena, 2);
+  assert.ok(larger.length >= 2000);
+  assert.deepEqual([...larger.subarray(0, 3)], [1, 2, 0]);
+  keepArena(larger);
+  keepArena(arena);
+  assert.equal(arenaOf(10, undefined, 0), larger, "the larger of both");
+  assert.notEqual(arenaOf(10, undefined, 0), larger, "only one session has it");
+});
+
+test("arenas: what a large event needs is not kept", () => {
+  const huge = arenaOf(1024 * 1024, undefined, 0);
+  keepArena(huge);
+  assert.notEqual(arenaOf(10, undefined, 0), huge);
 });

@@ -33,7 +33,7 @@ const contender = (name, prepare, publish) => ({
   show: () => Boolean(publish(events[0])),
   run: () => events.reduce((sum, event) => sum + (publish(event) ? 1 : 0), 0),
 });
-const table = measure(
+const table = await measure(
   {
     title: "publish",
     inputs: EVENTS,
