@@ -1,8 +1,9 @@
 // Builds the package a second time, in another folder, and compares the WebAssembly modules with those in dist/: they must
-// be the same bytes wherever they are built.
-import { execFileSync } from "node:child_process";
+// be the same bytes wherever they are built. Then ends a build in its middle: dist/ must stay what it was.
+import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
 import { createHash } from "node:crypto";
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -38,7 +39,32 @@ for (const name of isBuilt ? Object.keys(MODULES) : []) {
     return here.slice(0, 16);
   });
 }
+if (isBuilt)
+  for (const step of ["compiling the TypeScript", "bundling for Node", "bundling the demo"])
+    await tally.check(`a build that is ended while it is ${step} leaves dist/ as it was`, async () => {
+      const before = digestsOf(join(folder, "dist"));
+      const build = spawn(process.execPath, ["js/build/build.mjs", "--js-only"], {
+        cwd: folder,
+        stdio: ["ignore", "pipe", "inherit"],
+      });
+      const exit = once(build, "exit");
+      let output = "";
+      for await (const chunk of build.stdout) {
+        output += chunk;
+        if (output.includes(step)) build.kill("SIGKILL");
+      }
+      const [code] = await exit;
+      if (code !== null) throw new Error(`the build ended with ${code}: ${output}`);
+      if (digestsOf(join(folder, "dist")) !== before) throw new Error("dist/ has changed");
+    });
 tally.finish();
+
+/** The names and contents of all files. */
+function digestsOf(path) {
+  const files = readdirSync(path, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+  const names = files.map(({ parentPath, name }) => join(parentPath, name)).sort();
+  return names.map((name) => `${name} ${digest(name)}`).join("\n");
+}
 
 function digest(path) {
   return createHash("sha256").update(readFileSync(path)).digest("hex");

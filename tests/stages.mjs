@@ -60,7 +60,7 @@ export const STAGES = [
   },
   {
     name: "reproducible",
-    description: "the same modules from another folder",
+    description: "the same modules from another folder, and a build that is ended in its middle",
     needs: ["build"],
     run: reproducible,
     isLong: true,
@@ -134,6 +134,7 @@ async function js(tally) {
     .filter((file) => file.endsWith(".test.mjs"))
     .map((file) => `tests/js/${file}`);
   if (files.length === 0) throw new Error("no file matches tests/js/*.test.mjs");
+  ensureModules("tests/demo");
   await counts(tally, "node --test", nodeResults, node, ["--expose-gc", "--test", "--test-reporter=spec", ...files], {
     minutes: 15,
     cases: ["cloudevents", "glassflow", "bc-events", "events-protocol"],

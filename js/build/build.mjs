@@ -2,17 +2,21 @@
 //
 //   each module: cargo -> wasm-bindgen -> patch the glue -> panics trap -> wasm-opt -> compile gate
 //   the text copier of browsers, the reader of modules as text: assemble
-//   then: tsc -> modules as text -> entries -> bundles for Node -> CommonJS -> demo
+//   then: tsc -> modules as text -> entries -> bundles for Node -> CommonJS -> demo -> move in place
+//
+// All of it is made in the folder .build, from a copy of the sources, and becomes dist/ at the end: dist/ is always whole.
 import { createHash } from "node:crypto";
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { readArguments } from "../cli/arguments.mjs";
 import { writeLlmsTexts } from "./llms.mjs";
+import { moveInPlace } from "./move-in-place.mjs";
 import { moduleText, withId } from "./module-text.mjs";
 import { MODULES } from "./modules.mjs";
 import { writeNotices } from "./notices.mjs";
 import { trapAtPanics } from "./panics.mjs";
+import { notedDigests, noteDigests, sourceDigests } from "./sources.mjs";
 import {
   cargoHome,
   ensurePackages,
@@ -28,8 +32,13 @@ import {
 const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
 process.chdir(root);
 
-const COPIER = "target/glue/copy-ascii.wasm";
-const READER = "target/glue/read-module-text.wasm";
+const COPIER = join(root, "target/glue/copy-ascii.wasm");
+const READER = join(root, "target/glue/read-module-text.wasm");
+/** Where the build works: dist/ is made there. */
+const WORK = join(root, ".build");
+const WASM = join(WORK, "dist/wasm");
+/** What the steps read that follow the modules. */
+const COPIED = ["js", "www", "package.json", "tsconfig.json"];
 /** Beside the entry points for Node while they are bundled: imports what is to be one part. */
 const SHARED = "shared.js";
 const TARGET = ["--target", "wasm32-unknown-unknown"];
@@ -46,14 +55,18 @@ const { buildDemo } = await import("./demo.mjs");
 const { writeEntries } = await import("./entries.mjs");
 
 const withoutCargo = options["js-only"] && Object.keys(MODULES).every((name) => existsSync(`dist/wasm/${name}.wasm`));
+const digests = sourceDigests(root);
+// The modules of the last build may have other sources than there are now.
+if (withoutCargo) digests.rust = notedDigests(root).rust;
 
-// What an earlier build left of files that were moved since must not be shipped.
-for (const name of existsSync("dist") ? readdirSync("dist") : []) {
-  if (!(withoutCargo && name === "wasm")) rmSync(`dist/${name}`, { recursive: true });
-}
-if (!withoutCargo) {
-  rmSync("dist/wasm", { recursive: true, force: true });
-  mkdirSync("dist/wasm", { recursive: true });
+rmSync(WORK, { recursive: true, force: true });
+mkdirSync(WASM, { recursive: true });
+for (const path of COPIED)
+  cpSync(path, join(WORK, path), { recursive: true, filter: (source) => basename(source) !== "node_modules" });
+if (withoutCargo) {
+  for (const name of Object.keys(MODULES))
+    for (const end of ["wasm", "glue.js"]) cpSync(`dist/wasm/${name}.${end}`, `${WASM}/${name}.${end}`);
+} else {
   ensureRust();
   ensureWasmBindgen();
   run("cargo", ["fetch", "--quiet", "--locked", ...TARGET]);
@@ -62,19 +75,25 @@ if (!withoutCargo) {
 }
 assemble("js/engine/copy-ascii.wat", COPIER, ["--enable-gc", "--enable-reference-types"]);
 assemble("js/engine/read-module-text.wat", READER, []);
-writeFileSync("dist/wasm/read-module-text.js", `export const code = "${readFileSync(READER).toString("base64")}";\n`);
+writeFileSync(`${WASM}/read-module-text.js`, `export const code = "${readFileSync(READER).toString("base64")}";\n`);
 writeFileSync(
-  "dist/wasm/module.d.ts",
+  `${WASM}/module.d.ts`,
   'import type { WasmModule } from "../platform/web-types.js";\ndeclare const module: WasmModule;\nexport default module;\n',
 );
 step("compiling the TypeScript");
-run("npx", ["--no-install", "tsc"]);
+run("npx", ["--no-install", "tsc", "--project", WORK]);
+
+process.chdir(WORK);
 await writeModuleTexts();
 await writeEntries();
 await bundleForNode();
 await buildCommonJs();
 step("bundling the demo");
 await buildDemo("dist/demo");
+noteDigests(WORK, digests);
+process.chdir(root);
+moveInPlace(join(WORK, "dist"), "dist");
+rmSync(WORK, { recursive: true });
 writeLlmsTexts();
 step("done: dist/");
 
@@ -97,8 +116,8 @@ function buildModule(name, module) {
   }
   const wasm = readFileSync(`${out}/module.wasm`);
   new WebAssembly.Module(wasm);
-  writeFileSync(`dist/wasm/${name}.wasm`, wasm);
-  writeFileSync(`dist/wasm/${name}.glue.js`, patchGlue(readFileSync(`${out}/glue.js`, "utf8"), name));
+  writeFileSync(`${WASM}/${name}.wasm`, wasm);
+  writeFileSync(`${WASM}/${name}.glue.js`, patchGlue(readFileSync(`${out}/glue.js`, "utf8"), name));
 }
 
 /** Runs wasm-bindgen and binaryen on the module that cargo has just built. */
@@ -209,7 +228,7 @@ function patchGlue(glue, name) {
 /** Ends each module with its id, and writes it as JavaScript with the compiled file that reads it. */
 async function writeModuleTexts() {
   step("writing the modules as text");
-  const { moduleBytes } = await import(pathToFileURL(join(root, "dist/engine/module-bytes.js")).href);
+  const { moduleBytes } = await import(pathToFileURL(resolve("dist/engine/module-bytes.js")).href);
   const write = (name, wasm) => writeFileSync(`dist/wasm/${name}.inline.js`, moduleText(wasm, moduleBytes));
   for (const name of Object.keys(MODULES)) {
     const wasm = withId(readFileSync(`dist/wasm/${name}.wasm`));
@@ -245,6 +264,7 @@ async function bundleForNode() {
   const imports = entries.map((file) => `import "./${file}";\n`).join("");
   writeFileSync(`${folder}/internals.js`, `${imports}export * from "../../../js/build/internals.mjs";\n`);
   const { outputFiles } = await esbuild({
+    absWorkingDir: WORK,
     entryPoints: [...entries, "internals.js"].map((file) => `${folder}/${file}`),
     outdir: folder,
     chunkNames: "part-[hash]",
@@ -288,6 +308,7 @@ async function buildCommonJs() {
   const folder = "dist/entries/node";
   const files = readdirSync(folder).filter((file) => file !== "internals.js");
   await esbuild({
+    absWorkingDir: WORK,
     entryPoints: files.map((file) => `${folder}/${file}`),
     outdir: "dist/cjs/entries",
     format: "cjs",

@@ -1,6 +1,6 @@
 // Bundles the demo page of www/ with the package of dist/: into dist/demo, which `npm run demo` and `npx eventferry demo` serve,
 // and into the site. The code of the WebAssembly modules stays in files of its own, as it is in the package already.
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { build } from "esbuild";
 import { fail } from "./tools.mjs";
@@ -44,6 +44,8 @@ export async function buildDemo(folder, change = (html) => html) {
 
 async function bundle(entry, folder) {
   const { metafile } = await build({
+    // Without it, the folder counts in which esbuild was imported.
+    absWorkingDir: process.cwd(),
     ...{ bundle: true, splitting: true, minify: true, platform: "browser", logLevel: "error" },
     ...{ entryPoints: [join("www", entry)], format: "esm", target: "es2022", outdir: folder },
     ...{ chunkNames: "rest-[hash]", plugins: [others], metafile: true },
@@ -63,11 +65,4 @@ function licenses(inputs) {
     return file ? `${title}\n\n${readFileSync(join(folder, file), "utf8").trim()}` : title;
   });
   return `The scripts of this page contain code of these projects.\n\n${parts.join(`\n\n${"-".repeat(80)}\n\n`)}\n`;
-}
-
-/** Whether the page in dist/ is older than its sources. */
-export function isDemoStale(newest) {
-  const made = "dist/demo/index.html";
-  const sources = ["index.html", "main.js", "worker.js", "style.css", "demo"].map((name) => join("www", name));
-  return !existsSync(made) || [...sources, "js/build/demo.mjs"].some((source) => newest(source) > newest(made));
 }

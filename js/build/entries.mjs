@@ -93,6 +93,8 @@ async function modulesOf(names) {
 
 async function bundle(entryPoints, plugins = []) {
   const { metafile } = await build({
+    // Without it, the folder counts in which esbuild was imported.
+    absWorkingDir: process.cwd(),
     entryPoints,
     plugins,
     bundle: true,

@@ -22,6 +22,12 @@ const [engines = ENGINES.join()] = process.argv.slice(2);
 const LISTENING = /http:\/\/127\.0\.0\.1:\d+(?=[^]*Ctrl-C)/;
 
 const tally = new Tally();
+await tally.check("`npm run demo` builds nothing if dist/ is up to date", async () => {
+  const demo = fileURLToPath(new URL("../../www/demo.mjs", import.meta.url));
+  const { match, stop } = await startServer(`${process.execPath} ${demo} --port=0`, LISTENING);
+  await stop();
+  assert.doesNotMatch(match.input, /building/);
+});
 for (const engine of engines.split(",")) {
   const { match, stop } = await startServer(`${process.execPath} ${program} demo --port=0`, LISTENING, { cwd: folder });
   const url = `${match[0]}/`;

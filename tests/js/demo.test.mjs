@@ -5,6 +5,7 @@ import { once } from "node:events";
 import { existsSync, readFileSync } from "node:fs";
 import { request } from "node:http";
 import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { EXAMPLES, SIGNED_HOOK } from "../../www/demo/examples.js";
@@ -13,14 +14,17 @@ import { makeEvents, readEvents } from "../../www/demo/lab-events.js";
 import { run } from "../../www/demo/runner.js";
 import { sizeRows } from "../../www/demo/sizes.js";
 
+const cli = fileURLToPath(new URL("../../js/cli/eventferry.mjs", import.meta.url));
+/** From here npm cloudevents can be resolved. */
+const folder = fileURLToPath(new URL("../demo", import.meta.url));
+// Not `npm run demo`, which would build what is missing while other tests use dist/.
 const demo = (port) =>
-  spawn(process.execPath, [fileURLToPath(new URL("../../www/demo.mjs", import.meta.url)), "--port", port], {
-    stdio: ["ignore", "pipe", "pipe"],
-  });
+  spawn(process.execPath, [cli, "demo", "--port", port], { cwd: folder, stdio: ["ignore", "pipe", "pipe"] });
 let child;
 let url;
 
 before(async () => {
+  assert.ok(existsSync(join(folder, "node_modules/cloudevents")), "`npm ci` has to run in tests/demo first");
   child = demo("0");
   let output = "";
   for await (const chunk of child.stdout) {
@@ -134,7 +138,6 @@ test("the programs of the page run as they are shown", async () => {
 });
 
 test("where npm cloudevents is not installed, the page is told so without an error", async () => {
-  const cli = fileURLToPath(new URL("../../js/cli/eventferry.mjs", import.meta.url));
   const other = spawn(process.execPath, [cli, "demo", "--port=0"], {
     cwd: tmpdir(),
     stdio: ["ignore", "pipe", "inherit"],
