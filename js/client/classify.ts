@@ -88,7 +88,9 @@ export function classified(
 export function notAccepted(outcome: "retry" | "rejected", status: number): FerryError {
   return outcome === "retry"
     ? new FerryError("ERR_UNAVAILABLE", `classify does not accept the response with HTTP ${status}`, { status })
-    : new FerryError("ERR_REJECTED", `classify reads a refusal in the response with HTTP ${status}`, { status });
+    : new FerryError("ERR_REJECTED", `the option classify takes the response with HTTP ${status} as a refusal`, {
+        status,
+      });
 }
 
 /**

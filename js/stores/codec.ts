@@ -89,7 +89,7 @@ export function parseJson(text: string, reviver?: (name: string, value: unknown)
   try {
     return JSON.parse(text, reviver);
   } catch {
-    throw new Error("it is no JSON");
+    throw new Error("it is not JSON");
   }
 }
 

@@ -11,7 +11,10 @@ import type { DeadLetter, Segment } from "./store.js";
 export function readSegment(row: unknown): Segment {
   const { key, body, sizes, orderingKeys, at, form } = (row ?? {}) as Partial<Segment> & Form;
   ensure(form === undefined || form === 0, "it has the form of a newer version");
-  ensure(typeof key === "string" && isArray(body, "Uint8Array") && isArray(sizes, "Uint32Array"), "it is no segment");
+  ensure(
+    typeof key === "string" && isArray(body, "Uint8Array") && isArray(sizes, "Uint32Array"),
+    "it is not a segment",
+  );
   ensure(Number.isFinite(at), "it has no time");
   ensure(
     orderingKeys === undefined || (isArray(orderingKeys, "Uint32Array") && orderingKeys.length === sizes!.length),
@@ -31,7 +34,7 @@ export function readDeadLetter(row: unknown): DeadLetter {
     [key, code, reason].every((text) => typeof text === "string") &&
       isArray(body, "Uint8Array") &&
       [numbers.orderingKey, numbers.at, numbers.status, numbers.attempts].every(Number.isFinite),
-    "it is no dead letter",
+    "it is not a dead letter",
   );
   return row as DeadLetter;
 }

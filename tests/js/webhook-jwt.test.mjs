@@ -148,7 +148,7 @@ test("a fetch that never answers fails its delivery, and the keys are fetched ag
 
 test("bad options of jwt are refused by name", () => {
   const cases = [
-    [{ issuer: undefined }, /^issuer must be a string, or a list of strings, not empty/],
+    [{ issuer: undefined }, /^issuer must be a non-empty string or a non-empty list of them/],
     [{ audience: [] }, /^audience must be/],
     [{ jwks: "http://accounts.example/keys" }, /^jwks must be an https URL/],
     [{ jwks: { keys: [] } }, /^jwks must be the URL of a JSON Web Key Set/],

@@ -85,7 +85,7 @@ function checkedTexts(value: unknown, path: string): AttributeTexts {
   for (const [name, text] of entries) {
     if (!/^[a-z0-9]+$/.test(name) || name === "data")
       throw invalidArgument(`${path} has ${formatValue(name)}, which is not the name of an attribute (a-z and 0-9)`);
-    if (typeof text !== "string" || text === "") throw mustBe(`${path}.${name}`, "a text that is not empty", text);
+    if (typeof text !== "string" || text === "") throw mustBe(`${path}.${name}`, "a non-empty string", text);
   }
   return Object.freeze(Object.fromEntries(entries)) as AttributeTexts;
 }

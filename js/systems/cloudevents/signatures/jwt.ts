@@ -161,7 +161,7 @@ async function importJose(): Promise<Jose> {
 function texts(name: string, given: unknown): string[] {
   const list = Array.isArray(given) ? (given as unknown[]) : [given];
   if (list.length === 0 || !list.every((text) => typeof text === "string" && text !== ""))
-    throw mustBe(name, "a string, or a list of strings, not empty", given);
+    throw mustBe(name, "a non-empty string or a non-empty list of them", given);
   return list as string[];
 }
 

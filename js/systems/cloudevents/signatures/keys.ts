@@ -47,7 +47,7 @@ export function hmacKeys(name: string, secrets: Secret | readonly Secret[], hash
   return listOf(name, secrets).map((secret) => {
     const isText = typeof secret === "string";
     if (!(isText || isBytes(secret)) || secret.length === 0)
-      throw mustBe(name, "a string or bytes, not empty", secret === undefined ? secret : HIDDEN);
+      throw mustBe(name, "a non-empty string or bytes", secret === undefined ? secret : HIDDEN);
     if (isText && secret.startsWith("whpk_"))
       throw invalidArgument(`${name} must not be a public key: everybody could sign with it`);
     return hmacKey(isText ? new TextEncoder().encode(secret) : asBytes(secret).slice(), hash);

@@ -7,7 +7,7 @@ import type { SignedMessage, Verifier } from "./signature.js";
 export function checkVerifiers(verify: Verifier | readonly Verifier[] | undefined): readonly Verifier[] {
   if (verify === undefined) return [];
   const verifiers = Array.isArray(verify) ? [...verify] : [verify];
-  if (verifiers.length === 0) throw mustBe("verify", "a verifier or a list of them, not empty", verify);
+  if (verifiers.length === 0) throw mustBe("verify", "a verifier or a non-empty list of them", verify);
   for (const verifier of verifiers)
     if (typeof (verifier as Verifier | null)?.verify !== "function")
       throw mustBe("verify", "a verifier, for example github(secret), or a list of them", HIDDEN);
