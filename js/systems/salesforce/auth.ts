@@ -130,21 +130,24 @@ export function detailsOf(auth: unknown): AuthDetails {
   return details;
 }
 
+/** The options of a login with user name and password. */
+export const PASSWORD_NAMES: readonly (keyof PasswordOptions)[] = [
+  "consumerKey",
+  "consumerSecret",
+  "username",
+  "password",
+  "securityToken",
+  "sandbox",
+  "loginUrl",
+];
+
 /**
  * Logs in with user name and password. Salesforce discourages this flow, and many organizations block it.
  *
  * @throws {FerryError} `ERR_INVALID_ARGUMENT`
  */
 export function passwordAuth(options: PasswordOptions): SalesforceAuth {
-  checkOptionNames("passwordAuth", options, [
-    "consumerKey",
-    "consumerSecret",
-    "username",
-    "password",
-    "securityToken",
-    "sandbox",
-    "loginUrl",
-  ]);
+  checkOptionNames("passwordAuth", options, PASSWORD_NAMES);
   checkStrings(options, ["consumerKey", "consumerSecret", "username", "password"], ["securityToken"]);
   const { consumerKey, consumerSecret, username, password, securityToken = "" } = options;
   return new SalesforceAuth("password", {

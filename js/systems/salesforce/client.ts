@@ -17,7 +17,7 @@ import type {
   StreamTransport,
   Subscription,
 } from "../bayeux/stream-types.js";
-import { detailsOf, type PasswordOptions, passwordAuth, type SalesforceAuth } from "./auth.js";
+import { detailsOf, PASSWORD_NAMES, type PasswordOptions, passwordAuth, type SalesforceAuth } from "./auth.js";
 import { checkPolicy, type ReplayStorage, startPosition } from "./replay.js";
 import { ReplayTracker } from "./replay-tracker.js";
 import { signJwt } from "./sign-jwt.js";
@@ -59,15 +59,6 @@ export interface SalesforceOptions extends StreamOptions {
 export interface SalesforceStreamingOptions extends SalesforceOptions, PasswordOptions {}
 
 const NAMES = ["replay", "replayFallback", "apiVersion", "streamingUrl", "allowedInstances"];
-const LOGIN_NAMES = [
-  "consumerKey",
-  "consumerSecret",
-  "username",
-  "password",
-  "securityToken",
-  "sandbox",
-  "loginUrl",
-] as const;
 const API_VERSION = "68.0";
 
 /**
@@ -277,10 +268,10 @@ export class SalesforceCredentials {
 export class SalesforceStreamingClient extends SalesforceClient {
   /** @throws {FerryError} `ERR_INVALID_ARGUMENT` */
   constructor(options: SalesforceStreamingOptions) {
-    checkStreamOptions("a SalesforceStreamingClient", options, [...NAMES, ...LOGIN_NAMES]);
+    checkStreamOptions("a SalesforceStreamingClient", options, [...NAMES, ...PASSWORD_NAMES]);
     const streamOptions: Record<string, unknown> = { ...options };
     const login: Record<string, unknown> = {};
-    for (const name of LOGIN_NAMES) {
+    for (const name of PASSWORD_NAMES) {
       if (streamOptions[name] !== undefined) login[name] = streamOptions[name];
       delete streamOptions[name];
     }
