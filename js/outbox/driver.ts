@@ -283,10 +283,10 @@ export class OutboxDriver<E> implements StoreSyncHost {
       this.send((port, now) => port.page_hidden(now, bytes, this.#options.gzip));
   }
 
-  /** The page is hidden, or it ends: saves what is not stored yet. */
-  backUp(isEnding: boolean): void {
+  /** The page is hidden, or it ends, perhaps for ever: saves what is not stored yet. */
+  backUp(isEnding: boolean, isGone: boolean): void {
     const segments = [...this.#segments.unstored()].map((segment) => segment.toSegment(segment.pendingIndices()));
-    const unsaved = this.#options.store.backUp(segments);
+    const unsaved = this.#options.store.backUp(segments, isGone);
     if (unsaved === 0 || !isEnding) return;
     const text = `the page ends before ${unsaved} events are stored, and localStorage has no room for them`;
     this.emit("degraded", () => ({ error: new FerryError("ERR_STORE", `${text}: they may be lost`) }));
@@ -334,6 +334,11 @@ export class OutboxDriver<E> implements StoreSyncHost {
     const { events, bytes } = this.isLeader ? counts : NOTHING;
     this.send((port, now) => port.store_added(now, events, bytes, dead, deadBytes));
     this.#sync.leadership.broadcastLazily(() => ({ isNew: true }));
+  }
+
+  /** Others may have stored segments. */
+  storeChanged(): void {
+    this.send((port, now) => port.store_changed(now));
   }
 
   /** Waits until the machine knows what the store contains. @throws {FerryError} `ERR_STORE`, `ERR_CLOSED` */

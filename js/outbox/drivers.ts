@@ -12,6 +12,7 @@
  */
 import { startTimer, stopTimer, type Timer } from "../platform/clock.js";
 import { Waiters } from "../platform/waiters.js";
+import { countsOf } from "../stores/peek-limit.js";
 import type { SharedStore } from "../stores/shared-store.js";
 import { storeError } from "../stores/store-error.js";
 import type { OutboxDriver } from "./driver.js";
@@ -56,6 +57,7 @@ export class OutboxDrivers<E> {
     this.#options = options;
     const { store, emit } = options;
     this.held = new HeldEvents({ store, emit, ownScopes: () => this.#ownScopes() });
+    store.onMoved = (isOwn) => this.#onMoved(isOwn);
   }
 
   get wire(): Wire<E> {
@@ -221,6 +223,17 @@ export class OutboxDrivers<E> {
       this.#drivers.delete(identity);
       driver.close().catch(() => undefined);
     }
+  }
+
+  /** What other pages had left was moved into the store, for any identity. */
+  #onMoved(isOwn: boolean): void {
+    if (this.isClosed) return;
+    for (const driver of this.all()) {
+      // Others are told too.
+      if (isOwn) driver.addStored([], countsOf([], []));
+      else driver.storeChanged();
+    }
+    this.held.recount();
   }
 
   #ownScopes(): ReadonlySet<string> {

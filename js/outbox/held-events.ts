@@ -55,6 +55,12 @@ export class HeldEvents {
     this.#isStale = true;
   }
 
+  /** The store has changed: counts again. */
+  recount(): void {
+    this.#isStale = true;
+    void this.refresh();
+  }
+
   stop(): void {
     this.#isStopped = true;
     stopTimer(this.#timer);
@@ -125,11 +131,7 @@ export class HeldEvents {
   #startTimer(): void {
     stopTimer(this.#timer);
     if (this.#isStopped || this.count === 0) return;
-    const recount = () => {
-      this.#isStale = true;
-      void this.refresh();
-    };
-    this.#timer = startTimer(recount, DAY_MS);
+    this.#timer = startTimer(() => this.recount(), DAY_MS);
     // Without it, Node would not exit.
     (this.#timer as { unref?: () => void }).unref?.();
   }

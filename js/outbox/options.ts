@@ -89,8 +89,8 @@ export interface OutboxOptions {
   concurrency?: number;
   /**
    * What happens when a page is hidden or closed. `"resend"`: undelivered events are sent again in requests that
-   * survive the page. `"hold"`: they stay in the store until the next visit, which causes fewer duplicates. With both,
-   * events that are not stored yet are kept in `localStorage` until they are, up to 1 048 576 characters. @default
+   * survive the page. `"hold"`: they stay in the store for the next visit or another tab, which causes fewer duplicates. With
+   * both, events that are not stored yet are kept in `localStorage` until they are, up to 1 048 576 characters. @default
    * "resend"
    */
   unload?: "resend" | "hold";

@@ -8,6 +8,8 @@ export class PageWatch<E> {
   #unwatch: (() => void) | undefined;
   /** Whether the page was closed, though it may come back from the cache. */
   #isPageClosed = false;
+  /** Whether it cannot come back. */
+  #isPageGone = false;
 
   constructor(drivers: OutboxDrivers<E>, resendsWhenHidden: boolean) {
     this.#drivers = drivers;
@@ -16,7 +18,7 @@ export class PageWatch<E> {
 
   start(): void {
     this.#unwatch ??= watchPage({
-      onHidden: (isEnding) => this.#onHidden(isEnding),
+      onHidden: (isEnding, isGone) => this.#onHidden(isEnding, isGone),
       onFrozen: () => this.#resign(),
       onVisible: () => {
         this.#isPageClosed = false;
@@ -31,10 +33,11 @@ export class PageWatch<E> {
     this.#unwatch?.();
   }
 
-  #onHidden(isEnding: boolean): void {
+  #onHidden(isEnding: boolean, isGone: boolean): void {
+    this.#isPageGone ||= isGone;
     this.#drivers.commitAll();
     // First: browsers may end a page in the middle of many requests.
-    for (const driver of this.#drivers.all()) driver.backUp(isEnding && !this.#isPageClosed);
+    for (const driver of this.#drivers.all()) driver.backUp(isEnding && !this.#isPageClosed, this.#isPageGone);
     const present = this.#drivers.tryPresent();
     // Chromium hides a page after it was closed. By then everything was sent.
     if (!this.#isPageClosed) present?.pageHidden(this.#resendsWhenHidden);

@@ -157,7 +157,7 @@ export class StoreClient {
 
   /** The segments with these keys that are stored, by key. */
   find(keys: ReadonlySet<string>): Promise<Map<string, Segment>> {
-    return this.call(() => this.#shared.find(this.#scope, keys));
+    return this.call(() => this.#shared.find(keys));
   }
 
   /** The oldest dead letters. */

@@ -50,6 +50,15 @@ export async function runAsLeader(scope: ElectionScope, body: () => Promise<void
   }
 }
 
+/**
+ * Runs `body` once no other page leads or waits before this one. Where pages have no locks, it does nothing.
+ *
+ * @param name that of an `ElectionScope`
+ */
+export async function runInTurn(name: string, body: () => Promise<void>): Promise<void> {
+  await lockManager({ name, isShared: true, lease: undefined })?.request(lockName(name), body);
+}
+
 /** One candidate of an election. */
 export class LeaderElection<M extends object = never> {
   readonly #scope: ElectionScope;

@@ -6,8 +6,9 @@ export interface PageWatcher {
    * The page is hidden.
    *
    * @param isEnding whether it is being closed or navigated away from; it may come back from the back/forward cache
+   * @param isGone whether it ends and cannot come back
    */
-  onHidden(isEnding: boolean): void;
+  onHidden(isEnding: boolean, isGone: boolean): void;
   /** The browser suspends the page, which may be hidden for long, until `onVisible`. */
   onFrozen?(): void;
   /** The page came back from the back/forward cache, or from its suspension. */
@@ -53,9 +54,13 @@ export function watchPage({ onHidden, onFrozen, onVisible, onShown, onOnline }: 
   ];
   if (typeof document !== "undefined") {
     listeners.push(
-      [document, "visibilitychange", () => (document.visibilityState === "hidden" ? onHidden(false) : onShown?.())],
+      [
+        document,
+        "visibilitychange",
+        () => (document.visibilityState === "hidden" ? onHidden(false, false) : onShown?.()),
+      ],
       // `document` does not get these events.
-      [window, "pagehide", () => onHidden(true)],
+      [window, "pagehide", (event) => onHidden(true, (event as PageTransitionEvent).persisted === false)],
       [window, "pageshow", onVisible],
       [document, "freeze", () => onFrozen?.()],
       [document, "resume", onVisible],

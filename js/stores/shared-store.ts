@@ -7,8 +7,8 @@
  * ```
  */
 import type { ElectionScope } from "../platform/leader.js";
-import { openAuto } from "./auto.js";
-import { PageBackup } from "./page-backup.js";
+import { openAuto, type OpenedStore } from "./auto.js";
+import { type BackupTarget, PageBackup } from "./page-backup.js";
 import { countsOf } from "./peek-limit.js";
 import type {
   DeadLetter,
@@ -26,6 +26,8 @@ const GROUP_BYTES = 4 * 1024 * 1024;
 const NO_KEYS: ReadonlySet<string> = new Set();
 
 export class SharedStore {
+  /** Called when events of other pages were moved into the store: by this page, or perhaps by another one. */
+  onMoved: (isOwn: boolean) => void = () => undefined;
   readonly #option: OutboxStore | "auto";
   readonly #name: string;
   readonly #backup: PageBackup;
@@ -76,15 +78,18 @@ export class SharedStore {
   /** Closes the store, also one that opens later. */
   async close(): Promise<void> {
     this.#isClosed = true;
+    this.#backup.unwatch();
     await this.#store?.close();
   }
 
   /**
    * The page is hidden or left before these segments are stored: saves them, for the next start if they are not stored
    * after all. Returns how many events found no room. Does nothing for a store in memory.
+   *
+   * @param isGone whether the page cannot come back: then other pages may move them to the store at once
    */
-  backUp(segments: readonly Segment[]): number {
-    return segments.length === 0 || this.kind === "memory" ? 0 : this.#backup.save(segments);
+  backUp(segments: readonly Segment[], isGone: boolean): number {
+    return segments.length === 0 || this.kind === "memory" ? 0 : this.#backup.save(segments, isGone);
   }
 
   /** Deletes what was saved of segments that nobody wants any more. */
@@ -126,19 +131,9 @@ export class SharedStore {
     };
   }
 
-  /** The segments with these keys that a scope has, by key. Only once the store is open. */
-  async find(scope: string, keys: ReadonlySet<string>): Promise<Map<string, Segment>> {
-    const store = this.#store!;
-    const found = new Map<string, Segment>();
-    const add = (segments: readonly Segment[]) => {
-      for (const segment of segments) if (keys.has(segment.key)) found.set(segment.key, segment);
-    };
-    if (this.#traits!.supportsPrefix) {
-      for (const prefix of keys) add(await peekSegments(store, { events: 1, bytes: 1, skip: NO_KEYS, prefix }));
-    } else {
-      for await (const segments of allSegments((limit) => this.view(scope).peek(limit))) add(segments);
-    }
-    return found;
+  /** The segments with these keys, by key. Only once the store is open. */
+  find(keys: ReadonlySet<string>): Promise<Map<string, Segment>> {
+    return findSegments(this.#store!, this.#traits!, keys);
   }
 
   /** The election for one scope. Only once the store is open. */
@@ -170,11 +165,21 @@ export class SharedStore {
     if (!opened.traits?.durability) throw new Error("open must resolve with durability and isShared");
     // The outbox was closed meanwhile, and did not wait for this.
     if (this.#isClosed) await opened.store.close();
-    else if (opened.traits.durability !== "none") await this.#backup.moveTo(opened.store, onProblem);
+    else if (opened.traits.durability !== "none") await this.#moveBackup(opened, onProblem);
     this.#refused = opened.refused;
     this.#store = opened.store;
     this.#traits = opened.traits;
     return opened.traits;
+  }
+
+  async #moveBackup({ store, traits }: Pick<OpenedStore, "store" | "traits">, onProblem: StoreProblemListener) {
+    const target: BackupTarget = {
+      find: (keys) => findSegments(store, traits, keys),
+      put: (put) => store.write({ put, remove: [], deadPut: [], deadRemove: [] }),
+      onProblem,
+    };
+    await this.#backup.moveTo(target);
+    if (!this.#isClosed) this.#backup.watch(target, (isOwn) => this.onMoved(isOwn));
   }
 
   async #wakeAt(scope: string, unixMs: number | undefined): Promise<void> {
@@ -188,6 +193,24 @@ export class SharedStore {
 /** The scope of a row: what is before the first `.` of its key. */
 export function scopeOf(key: string): string {
   return key.slice(0, Math.max(0, key.indexOf(".")));
+}
+
+/** The segments with these keys that a store has, by key. */
+async function findSegments(
+  store: OutboxStore,
+  traits: StoreTraits,
+  keys: ReadonlySet<string>,
+): Promise<Map<string, Segment>> {
+  const found = new Map<string, Segment>();
+  const add = (segments: readonly Segment[]) => {
+    for (const segment of segments) if (keys.has(segment.key)) found.set(segment.key, segment);
+  };
+  if (traits.supportsPrefix) {
+    for (const prefix of keys) add(await peekSegments(store, { events: 1, bytes: 1, skip: NO_KEYS, prefix }));
+  } else {
+    for await (const segments of allSegments((limit) => peekSegments(store, limit))) add(segments);
+  }
+  return found;
 }
 
 /** `peek`, with a check of what it resolves with. */

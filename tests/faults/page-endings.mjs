@@ -1,6 +1,6 @@
 // Every way in which a page ends or is left: what it has published arrives by the next visit, whether the server answers
-// meanwhile or not, and a page that comes back from the back/forward cache knows it. And pages that are left at random
-// moments: the next page in the same tab can use the outbox.
+// meanwhile or not, and a page that comes back from the back/forward cache knows it. It arrives without a visit if another
+// tab is open. And pages that are left at random moments: the next page in the same tab can use the outbox.
 import { ENGINES } from "../browser.mjs";
 import { ensure, ensureNothingLost, sleep, until } from "./collector.mjs";
 import { drained, visit, withBrowser } from "./pages.mjs";
@@ -56,6 +56,10 @@ async function run(tally, cases, rounds = {}) {
           const browser = await open();
           for (const one of cases)
             await tally.check(`${engine}: ${title(one)}`, () => endPage(browser, collector, engine, one));
+          for (const unload of ["resend", "hold"])
+            await tally.check(`${engine}: a tab that is closed beside another one, ${unload}`, () =>
+              closeBesideAnother(browser, collector, engine, unload),
+            );
           if (!rounds[engine]) return;
           await tally.check(`${engine}: ${rounds[engine]} pages left at random moments block no next page`, () =>
             leaveAtRandom(browser, collector, rounds[engine]),
@@ -95,6 +99,32 @@ async function endPage(browser, collector, engine, { exit, unload, isAway, isBac
     ensureNothingLost(collector, ids);
     if (remark === PERSISTED) await checkReceipts(browser);
     return `${remark}${collector.duplicates - duplicates} duplicates`;
+  } finally {
+    if ((await browser.currentTab().catch(() => first)) !== first) await browser.closeTab();
+    await browser.switchTo(first);
+  }
+}
+
+/** No page is visited after it: the other tab delivers what the closed one has left. */
+async function closeBesideAnother(browser, collector, engine, unload) {
+  const first = await browser.currentTab();
+  const { duplicates } = collector;
+  const name = `${engine}-beside-${unload}`;
+  collector.behave = () => ({});
+  await visit(browser, collector, { unload });
+  await browser.newTab();
+  try {
+    await visit(browser, collector, { unload, ending: name });
+    const ids = await browser.evaluate("return publishWithReceipts(...arguments);", name, EVENTS, BYTES);
+    await browser.closeTab();
+    await browser.switchTo(first);
+    const isComplete = await until(() => collector.missing(ids).length === 0, ANSWER_MS);
+    const hasEnded = collector.notes.includes(`pagehide ${name}`);
+    if (engine === "firefox" && collector.missing(ids).length === EVENTS && !hasEnded) return "cut short";
+    ensure(isComplete, `${collector.missing(ids).length} of ${EVENTS} events did not arrive`);
+    const { aborted, problems } = await drained(browser);
+    ensure(!aborted && problems.length === 0, aborted ? "not everything was delivered" : problems[0]);
+    return `${collector.duplicates - duplicates} duplicates`;
   } finally {
     if ((await browser.currentTab().catch(() => first)) !== first) await browser.closeTab();
     await browser.switchTo(first);

@@ -120,30 +120,42 @@ const CHECKS = {
   async "a page that is left: what is saved is moved once, as much as there is room for"() {
     const backup = new PageBackup("n");
     const large = (key) => segment(key, ["1".repeat(400_000)]);
-    equal(backup.save([large("a"), large("b"), segment("c", ["1", "2"])]), 0);
-    equal(backup.save([large("d"), segment("e")]), 1, "the events without room");
-    equal(new PageBackup("n").save([large("d")]), 1, "the events without room, after a start");
+    equal(backup.save([large("a"), large("b"), segment("c", ["1", "2"])], true), 0);
+    equal(backup.save([large("d"), segment("e")], false), 1, "the events without room");
+    equal(new PageBackup("n").save([large("d")], false), 1, "the events without room, after a start");
     backup.written(change({ put: [segment("c")], remove: ["a"] }));
     localStorage.setItem("eventferry-left/n/f", JSON.stringify({ key: "f", form: 1 }));
     const store = await opened(indexedDbStore());
     const problems = [];
-    const tell = ({ message }) => problems.push(message);
-    await Promise.all([backup.moveTo(store, tell), new PageBackup("n").moveTo(store, tell)]);
+    const target = {
+      find: async (wanted) => {
+        const rows = await store.peek({ events: Infinity, bytes: Infinity, skip: new Set() });
+        return new Map(rows.filter(({ key }) => wanted.has(key)).map((row) => [row.key, row]));
+      },
+      put: (rows) => store.write(change({ put: rows })),
+      onProblem: ({ message }) => problems.push(message),
+    };
+    await Promise.all([backup.moveTo(target), new PageBackup("n").moveTo(target)]);
     equal(await keys(store), ["b", "e"]);
     equal(await store.peek({ events: 9, bytes: Infinity, skip: new Set(["b"]) }), [segment("e")]);
     equal([problems.length, /segment f/.test(problems[0])], [1, true]);
     await store.write(change({ remove: ["b", "e"] }));
-    await backup.moveTo(store, tell);
+    await backup.moveTo(target);
     equal(await keys(store), [], "what was moved already");
     equal(
       Object.keys(localStorage).filter((key) => key.startsWith("eventferry-left/")),
       ["eventferry-left/n/f"],
     );
     // What the store does not take stays.
-    backup.save([segment("g")]);
-    await backup.moveTo({ write: () => Promise.reject(new Error("full")) }, tell);
-    await backup.moveTo(store, tell);
-    equal(await keys(store), ["g"]);
+    backup.save([segment("g")], true);
+    await backup.moveTo({ ...target, put: () => Promise.reject(new Error("full")) });
+    await backup.moveTo(target);
+    equal(await store.peek({ events: 9, bytes: Infinity, skip: new Set() }), [segment("g")]);
+    // The write was done after all, and some of its events were delivered since.
+    backup.save([segment("g", ["1", "2"])], true);
+    await backup.moveTo(target);
+    equal(await store.peek({ events: 9, bytes: Infinity, skip: new Set() }), [segment("g")]);
+    equal(localStorage.getItem("eventferry-left/n/g"), null);
   },
 
   async "IndexedDB: a claim before open does not decide the database of the events"() {
