@@ -228,8 +228,8 @@ function patchGlue(glue, name) {
 /** Ends each module with its id, and writes it as JavaScript with the compiled file that reads it. */
 async function writeModuleTexts() {
   step("writing the modules as text");
-  const { moduleBytes } = await import(pathToFileURL(resolve("dist/engine/module-bytes.js")).href);
-  const write = (name, wasm) => writeFileSync(`dist/wasm/${name}.inline.js`, moduleText(wasm, moduleBytes));
+  const reader = await import(pathToFileURL(resolve("dist/engine/module-bytes.js")).href);
+  const write = (name, wasm) => writeFileSync(`dist/wasm/${name}.inline.js`, moduleText(wasm, reader));
   for (const name of Object.keys(MODULES)) {
     const wasm = withId(readFileSync(`dist/wasm/${name}.wasm`));
     writeFileSync(`dist/wasm/${name}.wasm`, wasm);

@@ -10,16 +10,9 @@ import { createHash } from "node:crypto";
 
 const ID_LENGTH = 16;
 
-/** What stands for itself in a text: printable, not escaped in a string, and not the mark of a pair, } or ~. */
-const SINGLE = /[ !#-[\]-|]/;
-/**
- * What is added to each byte of a list, in the order of the lists below. It moves frequent bytes to characters that stand
- * for themselves. These numbers came out best.
- */
-const SHIFTS = [0, 48, 96, 36, 96, 32, 48, 96, 64, 224, 48, 32];
-
-// The lists: all that is not an instruction; the sizes of functions and the types of their variables; instructions; and
-// their operands: variables, constants, offsets and alignments in memory, called functions, labels, blocks, others.
+// The lists: all that is not an instruction; the sizes of functions and the types of their variables; instructions, with the
+// functions and global variables that they name; and their other operands: variables, offsets and alignments in memory,
+// labels, blocks, constants, others.
 const REST = 0;
 const SIZE = 1;
 const TYPES = 2;
@@ -27,11 +20,13 @@ const INSTRUCTION = 3;
 const VARIABLE = 4;
 const OFFSET = 5;
 const ALIGNMENT = 6;
-const FUNCTION = 7;
-const LABEL = 8;
-const BLOCK = 9;
-const CONSTANT = 10;
-const OTHER = 11;
+const LABEL = 7;
+const BLOCK = 8;
+const CONSTANT = 9;
+const OTHER = 10;
+/** For each list, which of the orders in `js/engine/module-bytes.ts` its bytes have. */
+export const ORDER_OF_LIST = [0, 2, 2, 1, 2, 2, 2, 2, 2, 2, 2];
+
 /** In place of a list: the operands are not one integer. */
 const SEVERAL = 12;
 
@@ -43,10 +38,10 @@ const OPERANDS = [
   [0x02, 0x04, BLOCK],
   [0x0c, 0x0d, LABEL],
   [0x0e, 0x0e, SEVERAL],
-  [0x10, 0x10, FUNCTION],
+  [0x10, 0x10, INSTRUCTION],
   [0x11, 0x11, SEVERAL],
   [0x20, 0x22, VARIABLE],
-  [0x23, 0x24, OTHER],
+  [0x23, 0x24, INSTRUCTION],
   [0x28, 0x3e, SEVERAL],
   [0x41, 0x42, CONSTANT],
   [0x44, 0x44, SEVERAL],
@@ -72,15 +67,19 @@ function idOf(wasm) {
   return end.startsWith("\u0002id") ? end.slice(3) : undefined;
 }
 
-/** The JavaScript that exports a module as `text`, and its id, if it has one, as `id`. `moduleBytes`: that of `js/engine/module-bytes.ts`. */
-export function moduleText(wasm, moduleBytes) {
-  const characters = characterTable();
-  const lists = sortedBytes(wasm).map((list, at) => list.map((byte) => characters[(byte + SHIFTS[at]) & 255]).join(""));
+/**
+ * The JavaScript that exports a module as `text`, and its id, if it has one, as `id`. `reader` is `js/engine/module-bytes.ts`,
+ * compiled.
+ */
+export function moduleText(wasm, reader) {
+  const codes = reader.characterCodes();
+  const tables = reader.byteOrders().map((order) => characterTable(order, codes));
+  const lists = sortedBytes(wasm).map((bytes, list) => bytes.map((byte) => tables[ORDER_OF_LIST[list]][byte]).join(""));
   const text = { length: wasm.length, lists };
-  if (Buffer.compare(moduleBytes(text), wasm) !== 0)
+  if (Buffer.compare(reader.moduleBytes(text), wasm) !== 0)
     throw new Error("the module does not come back from its text as it went in");
   if (lists.some((list) => /<\/script|<!--/i.test(list)))
-    throw new Error("the text of the module would end a script in a page; choose other numbers in SHIFTS");
+    throw new Error("the text of the module would end a script in a page; choose another order in js/engine/module-bytes.ts");
   const id = idOf(wasm);
   const line = id === undefined ? "" : `export const id = "${id}";\n`;
   return `${line}export const text = ${JSON.stringify(text)};\n`;
@@ -90,8 +89,8 @@ export function moduleText(wasm, moduleBytes) {
  * The bytes of a module in their lists. What this function knows about instructions decides how well the text is compressed,
  * and never what comes back from it.
  */
-function sortedBytes(module) {
-  const lists = SHIFTS.map(() => []);
+export function sortedBytes(module) {
+  const lists = ORDER_OF_LIST.map(() => []);
   const listOf = new Uint8Array(256);
   for (const [first, last, list] of OPERANDS) listOf.fill(list, first, last + 1);
   let at = 0;
@@ -123,8 +122,8 @@ function sortedBytes(module) {
     if (code === 0x0e) integers(LABEL, integer(LABEL) + 1);
     else if (code >= 0x28 && code <= 0x3e) address();
     else if (code === 0x44) bytes(OTHER, 8);
-    else if (code === 0xfc) bulk(integer(OTHER));
-    else if (code === 0xfd) vector(integer(OTHER));
+    else if (code === 0xfc) bulk(integer(INSTRUCTION));
+    else if (code === 0xfd) vector(integer(INSTRUCTION));
     else integers(OTHER, 2);
   };
   const bulk = (code) => {
@@ -160,14 +159,12 @@ function sortedBytes(module) {
   return lists;
 }
 
-/** What stands for each byte: a character, or the mark of a part of the other bytes and the place in it. */
-function characterTable() {
-  const all = Array.from({ length: 256 }, (_, code) => String.fromCharCode(code));
-  const singles = all.filter((character) => SINGLE.test(character));
-  const others = all.filter((character) => !SINGLE.test(character));
-  return all.map((character) => {
-    const place = others.indexOf(character);
-    if (place < 0) return character;
-    return String.fromCharCode(125 + Math.floor(place / singles.length)) + singles[place % singles.length];
+/** What stands for each byte: a character, or the mark of a pair and a character. */
+function characterTable(order, codes) {
+  const table = [];
+  order.forEach((byte, place) => {
+    const mark = ["", "}", "~"][codes[place] >> 7];
+    table[byte] = mark + String.fromCharCode(codes[place] & 127);
   });
+  return table;
 }

@@ -14,16 +14,42 @@ export interface ModuleText {
   readonly lists: readonly string[];
 }
 
-/** Where `read-module-text.wat` writes the module. */
-const START = 704;
+/** Where `read-module-text.wat` finds its tables, and where it writes the module. */
+const TABLES_START = 384;
+const TABLE_LENGTH = 384;
+const START = TABLES_START + 3 * TABLE_LENGTH;
 /** The word that says where the module ends. Those before it say where the next character of each list stands. */
-const END_WORD = 12;
+const END_WORD = 11;
+
+/**
+ * The first bytes of each order, in Base64: what a module has most often stands where brotli tells characters apart by their
+ * neighbours. `js/build/byte-orders.mjs` writes them.
+ */
+const FIRST_BYTES = [
+  "AF9pf2VjASBzbAV0ZAJicnVnEGYvMB4scDcMH240NjEEAy4GYDgybac5BzV3aAgzwAsJChMNeS1BOnYYpqt4YQ==",
+  "IAwAA2pxQQsNRS0oRyE3EEIkRikb/QE6dCNJciJLT002a/xsCnYPOw4ac8UsUHwvp4jeBYWthFJuiUpOfhFWAg==",
+  "AH8JwAIgAQOAChgE/0AUB4F4C1wiMByhDTgoDgUkD4QIECyQyPDg0H6IoDSYlFjoPBJIGhETUD/YF7Bw+ES4Bg==",
+];
 
 let reader: WebAssembly.Module | undefined;
 
+/**
+ * What stands for a byte, in an order: 91 characters alone, then each of them after }, then after ~. Alone is the code of the
+ * character; } adds 128, ~ adds 256. They are printable, and neither escaped in a string nor } or ~ themselves.
+ */
+export function characterCodes(): number[] {
+  const alone = [...Array(125).keys()].filter((code) => code >= 32 && code !== 34 && code !== 92);
+  return [0, 128, 256].flatMap((part) => alone.map((code) => part + code));
+}
+
+/** The bytes in the order of what stands for them: in all that is not an instruction, in instructions, and in operands. */
+export function byteOrders(): number[][] {
+  return FIRST_BYTES.map((first) => [...new Set([...binary(first), ...Array(256).keys()])]);
+}
+
 /** The bytes of a module. */
 export function moduleBytes({ length, lists }: ModuleText): Uint8Array<ArrayBuffer> {
-  reader ??= new WebAssembly.Module(Uint8Array.from(atob(code), (character) => character.charCodeAt(0)));
+  reader ??= new WebAssembly.Module(binary(code));
   const end = START + length;
   const size = lists.reduce((sum, text) => sum + text.length, end);
   const memory = new WebAssembly.Memory({ initial: Math.ceil(size / 65_536) });
@@ -31,6 +57,10 @@ export function moduleBytes({ length, lists }: ModuleText): Uint8Array<ArrayBuff
   const bytes = new Uint8Array(buffer);
   const words = new Uint32Array(buffer, 0, END_WORD + 1);
   const encoder = new TextEncoder();
+  const codes = characterCodes();
+  byteOrders().forEach((order, table) => {
+    order.forEach((byte, place) => (bytes[TABLES_START + table * TABLE_LENGTH + codes[place]!] = byte));
+  });
   words[END_WORD] = end;
   let at = end;
   lists.forEach((text, list) => {
@@ -40,4 +70,8 @@ export function moduleBytes({ length, lists }: ModuleText): Uint8Array<ArrayBuff
   // All is done when this returns.
   new WebAssembly.Instance(reader, { engine: { memory } });
   return bytes.subarray(START, end);
+}
+
+function binary(base64: string): Uint8Array<ArrayBuffer> {
+  return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
 }
