@@ -20,6 +20,7 @@ import { type InvalidLine, invalidLines } from "./batch-lines.js";
 import { type EventSelector, isInMemory, scanBatch } from "./batch-scanner.js";
 import { positionsOf, rowsAt, type Scanned, subsetOf } from "./batch-subset.js";
 import { asBytes, isBytes } from "./bytes.js";
+import { checkEvent, toArray } from "./check-event.js";
 import { CloudEvent, scanBytes, scanText } from "./event.js";
 import { withoutBom } from "./event-data.js";
 import { splitJson, splitLines } from "./json-split.js";
@@ -401,25 +402,6 @@ async function* batchesOf(
     index += count;
     if (count > 0) yield batch;
   }
-}
-
-/** @throws {FerryError} `ERR_INVALID_ARGUMENT` for a value that is not a CloudEvent. */
-export function checkEvent(event: unknown): void {
-  if (event instanceof CloudEvent) return;
-  throw mustBe("event", "a CloudEvent", event, eventAdvice(event));
-}
-
-/** @throws {FerryError} `ERR_INVALID_ARGUMENT` for a value that is not iterable. */
-export function toArray<T>(events: Iterable<T>): T[] {
-  if (typeof events !== "object" || typeof events?.[Symbol.iterator] !== "function")
-    throw mustBe("events", "an EventBatch or another iterable of CloudEvents", events, eventAdvice(events));
-  return [...events];
-}
-
-function eventAdvice(value: unknown): string | undefined {
-  if (typeof value !== "object" || value === null || "then" in value) return undefined;
-  if (value instanceof CloudEvent) return "put the event into an array";
-  return Array.isArray(value) ? "pass one event at a time" : "make one with new CloudEvent(event)";
 }
 
 /** The error of an event in a batch, with its index. */

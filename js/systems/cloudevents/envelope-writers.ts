@@ -1,8 +1,8 @@
 /** Events in the envelopes of clouds, for tests, replays, and topics of Azure Event Grid. `envelopes.ts` reads them. */
 import { FerryError } from "../../engine/errors.js";
 import { mustBe } from "../../engine/messages.js";
-import { checkEvent, toArray } from "./batch.js";
 import { toBase64 } from "./bytes.js";
+import { checkEvent, toArray } from "./check-event.js";
 import { MESSAGE_PUBLISHED, PUBSUB } from "./envelopes.js";
 import { CloudEvent } from "./event.js";
 import { quoteJson } from "./event-fields.js";

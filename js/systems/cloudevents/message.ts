@@ -14,7 +14,7 @@ import { FerryError } from "../../engine/errors.js";
 import { isWellFormed } from "../../engine/text-module.js";
 import { formatValue, mustBe } from "../../engine/messages.js";
 import { DataSection } from "./amqp-section.js";
-import { checkEvent } from "./batch.js";
+import { checkEvent } from "./check-event.js";
 import { copyBody } from "./body.js";
 import { asBuffer, isBytes } from "./bytes.js";
 import type { CloudEvent } from "./event.js";

@@ -3,7 +3,7 @@ import type { Bytes } from "../../platform/bytes.js";
 import { toJsonArray } from "../../outbox/json-texts.js";
 import type { Batch, Encoded, Wire, WireRequest } from "../../outbox/wire.js";
 import { Format, matches } from "./attribute.js";
-import { checkEvent } from "./batch.js";
+import { checkEvent } from "./check-event.js";
 import { CloudEvent } from "./event.js";
 import { BATCH_TYPE, type ContentMode, STRUCTURED_TYPE, toBinary } from "./http.js";
 import { TextDecoder, TextEncoder } from "../../platform/text.js";
