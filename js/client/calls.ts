@@ -123,7 +123,7 @@ interface PendingCall {
 }
 
 const DEFAULT_MAX_RESPONSE_BYTES = 16 * 1024;
-const NO_BODY = new Uint8Array(0);
+const NO_BODY = /* @__PURE__ */ new Uint8Array(0);
 const responses = new WeakMap<FerryError, CallResponse>();
 
 /** The response of a failed call. Not a member of the error, because its body may be too secret for a log. */

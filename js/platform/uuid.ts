@@ -10,8 +10,8 @@ let pool: Uint8Array<ArrayBuffer> | undefined;
 let position = POOL_BYTES;
 
 /** The hexadecimal digits of each byte, as character codes. */
-const HIGH = Uint8Array.from({ length: 256 }, (_, byte) => "0123456789abcdef".charCodeAt(byte >> 4));
-const LOW = Uint8Array.from({ length: 256 }, (_, byte) => "0123456789abcdef".charCodeAt(byte & 15));
+const HIGH = /* @__PURE__ */ Uint8Array.from({ length: 256 }, (_, byte) => "0123456789abcdef".charCodeAt(byte >> 4));
+const LOW = /* @__PURE__ */ Uint8Array.from({ length: 256 }, (_, byte) => "0123456789abcdef".charCodeAt(byte & 15));
 const DASH = 0x2d;
 
 /** A new random UUID. */

@@ -132,3 +132,14 @@ test("the tests' way into the bundles is not shipped", () => {
   assert.ok(readdirSync(bundles).includes("internals.js"));
   assert.ok(files.includes("!dist/entries/node/internals.js"));
 });
+
+test("an application for Node bundles the class of events only if it uses them", async () => {
+  const bundle = async (contents) => {
+    const options = { bundle: true, write: false, format: "esm", platform: "node", minifyWhitespace: true };
+    const { outputFiles } = await build({ ...options, stdin: { contents, resolveDir: root } });
+    return outputFiles[0].text;
+  };
+  const readsEvents = /static fromJSON\(/;
+  assert.match(await bundle('export { CloudEvent } from "eventferry/cloudevents";'), readsEvents);
+  assert.doesNotMatch(await bundle('export { EventClient } from "eventferry/events-protocol";'), readsEvents);
+});

@@ -49,7 +49,7 @@ export const NO_PAYLOAD: StoredPayload = { rawKind: "none", rawData: undefined }
 export type Extensions = Readonly<Record<string, ExtensionValue>>;
 
 /** No extension attributes. */
-export const NO_EXTENSIONS: Extensions = Object.freeze(Object.create(null));
+export const NO_EXTENSIONS: Extensions = /* @__PURE__ */ Object.freeze(/* @__PURE__ */ Object.create(null));
 
 /** The members of an event. All of them are checked. */
 export interface EventParts extends StoredPayload {

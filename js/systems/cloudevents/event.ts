@@ -43,8 +43,8 @@ const HAS_DEFAULT_CONTENT_TYPE = 1;
 /** All attributes can be written between quotes as they are, and there are no extension attributes. */
 const IS_PLAIN = 2;
 
-const utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
-const NO_PROBLEMS: readonly Problem[] = Object.freeze([]);
+const utf8 = /* @__PURE__ */ new TextDecoder("utf-8", { ignoreBOM: true });
+const NO_PROBLEMS: readonly Problem[] = /* @__PURE__ */ Object.freeze([]);
 
 /** The JSON format of an event, as it arrived; `undefined` for an event that did not arrive in it. */
 type Received = string | Uint8Array | undefined;
@@ -128,6 +128,7 @@ export class CloudEvent<T = unknown> implements Payload {
     problems?: readonly Problem[],
     received?: string | Uint8Array,
   ) {
+    if (!isPrototypeComplete) completePrototype();
     let specversion = versionOrParts as Specversion;
     let flags = 0;
     if (init !== SCANNED) {
@@ -443,9 +444,6 @@ export class CloudEvent<T = unknown> implements Payload {
     return new (CloudEvent as unknown as new (tag: symbol, parts: EventParts) => CloudEvent<T>)(CHECKED, parts);
   }
 }
-// Only an event with problems has them as a member of its own.
-Object.defineProperty(CloudEvent.prototype, "problems", { value: NO_PROBLEMS, writable: true });
-
 const CORE_ATTRIBUTES = ["specversion", "id", "source", "type", "time", "subject"] as const;
 
 /** The media type that the event names itself. */
@@ -453,12 +451,20 @@ function explicitContentType(event: CloudEvent, flags: number): string | undefin
   return flags & HAS_DEFAULT_CONTENT_TYPE ? undefined : event.datacontenttype;
 }
 
-// The text that the consoles of Node and Deno show. Outside the class: `isolatedDeclarations` allows no computed name.
-Object.defineProperty(CloudEvent.prototype, Symbol.for("nodejs.util.inspect.custom"), {
-  value(this: CloudEvent): string {
-    return `CloudEvent ${this.toString()}`;
-  },
-});
+let isPrototypeComplete = false;
+
+/** With the first event, not at module scope: a bundler could not leave a class out that is changed there. */
+function completePrototype(): void {
+  isPrototypeComplete = true;
+  // Only an event with problems has them as a member of its own.
+  Object.defineProperty(CloudEvent.prototype, "problems", { value: NO_PROBLEMS, writable: true });
+  // The text that the consoles of Node and Deno show. Outside the class: `isolatedDeclarations` allows no computed name.
+  Object.defineProperty(CloudEvent.prototype, Symbol.for("nodejs.util.inspect.custom"), {
+    value(this: CloudEvent): string {
+      return `CloudEvent ${this.toString()}`;
+    },
+  });
+}
 
 /** Decodes text that is one event. */
 export function scanText<T>(text: string, lenient?: Lenient): CloudEvent<T> {

@@ -25,7 +25,7 @@ interface Api {
 const API = Symbol.for("opentelemetry.js.api.1");
 const SPAN = Symbol.for("OpenTelemetry Context Key SPAN");
 const NO_SPAN: SpanContext = { traceId: "", spanId: "" };
-const NONE: TraceContext = Object.freeze({});
+const NONE: TraceContext = /* @__PURE__ */ Object.freeze({});
 
 /**
  * The trace context of the active span of OpenTelemetry; empty if there is none, or no OpenTelemetry.
