@@ -50,6 +50,18 @@ test("a function that panics traps before it does anything else; all others stay
   assert.deepEqual(logged, [3]);
 });
 
+test("what only the message of a panic calls is not kept by a table of functions", (t) => {
+  const payload = "<std::panicking::panic_handler::FormatStringPayload as core::panic::PanicPayload>::take_box";
+  const text = `(module
+    (table 2 funcref)
+    (elem (i32.const 0) $"${payload}" $"<char as core::fmt::Debug>::fmt")
+    (func $"${payload}" (call $"core::fmt::write"))
+    (func $"<char as core::fmt::Debug>::fmt" (call $"core::fmt::write"))
+    (func $"<u32 as core::fmt::Display>::fmt" (call $"core::fmt::write"))
+    (func $"core::fmt::write"))`;
+  assert.deepEqual(trapAtPanics(assemble(t, text)).replaced, [payload, "<char as core::fmt::Debug>::fmt"]);
+});
+
 test("a module that imports what the build step does not know is refused, not changed", (t) => {
   const tag = assemble(t, `(module (import "host" "tag" (tag (param i32))) (func (export "f")))`);
   assert.throws(() => trapAtPanics(tag), /kind 4/);
