@@ -79,7 +79,9 @@ export function moduleText(wasm, reader) {
   if (Buffer.compare(reader.moduleBytes(text), wasm) !== 0)
     throw new Error("the module does not come back from its text as it went in");
   if (lists.some((list) => /<\/script|<!--/i.test(list)))
-    throw new Error("the text of the module would end a script in a page; choose another order in js/engine/module-bytes.ts");
+    throw new Error(
+      "the text of the module would end a script in a page; choose another order in js/engine/module-bytes.ts",
+    );
   const id = idOf(wasm);
   const line = id === undefined ? "" : `export const id = "${id}";\n`;
   return `${line}export const text = ${JSON.stringify(text)};\n`;

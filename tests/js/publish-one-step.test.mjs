@@ -211,11 +211,21 @@ test("a response without events has no reply, and one that cannot be read says w
     assert.deepEqual(Object.keys(await publisher.send(event(1))).sort(), ["attempts", "ids", "status"]);
     publisher.close();
   }
-  const bad = new Response("{", { headers: { "content-type": "application/cloudevents+json" } });
-  const publisher = publisherTo(server(() => bad));
-  const info = await publisher.send(event(1));
-  assert.deepEqual([info.reply, info.replyError.code, info.status], [undefined, "ERR_INVALID_EVENT", 200]);
-  publisher.close();
+  const one = new CloudEvent({ type: "reply", source: "/r" }).toString();
+  const mixed = `[${one},${one.replace('"1.0"', '"0.3"')}]`;
+  for (const [type, body, code] of [
+    ["application/cloudevents+json", "{", "ERR_INVALID_EVENT"],
+    ["application/cloudevents-batch+json", one, "ERR_INVALID_BATCH"],
+    ["application/cloudevents-batch+json", mixed, "ERR_INVALID_BATCH"],
+    ["application/cloudevents-batch+json", `[${one},{}]`, "ERR_MISSING_ATTRIBUTE"],
+    ["application/cloudevents-batch+avro", `[${one}]`, "ERR_UNSUPPORTED_FORMAT"],
+  ]) {
+    const bad = new Response(body, { headers: { "content-type": type } });
+    const publisher = publisherTo(server(() => bad));
+    const info = await publisher.send(event(1));
+    assert.deepEqual([info.reply, info.replyError.code, info.status], [undefined, code, 200]);
+    publisher.close();
+  }
 });
 
 test("a receiver replies to a publisher", async () => {

@@ -23,3 +23,17 @@ test("the verifiers of web hooks add at most 3 KB, and nothing to an application
   assert.match(await text(all), /importKey/);
   assert.doesNotMatch(await text(without), /importKey|x-hub-signature/);
 });
+
+test("a publisher does not bring the reader of batches along, nor a reader of events the envelopes of clouds", async () => {
+  const bundled = async (names) => {
+    const code = `import { ${names} } from "eventferry/cloudevents"; console.log(${names});`;
+    return new TextDecoder().decode(await bundle(code, root));
+  };
+  const publisher = await bundle(`import { Publisher } from "eventferry"; console.log(Publisher);`, root);
+  const batches = /EventBatch has no public constructor/;
+  assert.match(await bundled("EventBatch"), batches);
+  assert.doesNotMatch(new TextDecoder().decode(publisher), batches);
+  const envelopes = /event-grid/;
+  assert.match(await bundled("fromRequest, eventGrid"), envelopes);
+  assert.doesNotMatch(await bundled("fromRequest, toBinary"), envelopes);
+});

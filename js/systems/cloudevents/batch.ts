@@ -3,7 +3,7 @@
  * position of each; an event becomes an object when it is first read.
  */
 import type { Bytes } from "../../platform/bytes.js";
-import { FerryError, REASONS } from "../../engine/errors.js";
+import { FerryError } from "../../engine/errors.js";
 import { invalidArgument, mustBe } from "../../engine/messages.js";
 import {
   type BatchFormat,
@@ -15,6 +15,7 @@ import {
   type OnInvalid,
   type RejectedEvent,
 } from "./batch-options.js";
+import { batchText } from "./batch-body.js";
 import { type BatchStreamOptions, checkStream, piecesOf } from "./batch-stream.js";
 import { type InvalidLine, invalidLines } from "./batch-lines.js";
 import { type EventSelector, isInMemory, scanBatch } from "./batch-scanner.js";
@@ -25,7 +26,7 @@ import { CloudEvent, scanBytes, scanText } from "./event.js";
 import { withoutBom } from "./event-data.js";
 import { splitJson, splitLines } from "./json-split.js";
 import { adviseLenient, checkLenient } from "./lenient.js";
-import { EVENT_END, EVENT_START, isComplete, ROW_WORDS, rejected, specversionAt } from "./table.js";
+import { EVENT_END, EVENT_START, isComplete, mixedVersions, ROW_WORDS, rejected, specversionAt } from "./table.js";
 import { TextDecoder, TextEncoder } from "../../platform/text.js";
 
 /** Tells the constructor that the call is internal. */
@@ -178,11 +179,7 @@ export class EventBatch implements Iterable<CloudEvent> {
       const part = slice(index);
       const event = typeof part === "string" ? scanText(part, lenient) : scanBytes(part, lenient);
       version ??= event.specversion;
-      if (format === "batch" && event.specversion !== version)
-        throw new FerryError(
-          "ERR_INVALID_BATCH",
-          `event ${firstIndex + index} of the batch ${REASONS[MIXED_VERSIONS]}`,
-        );
+      if (format === "batch" && event.specversion !== version) throw mixedVersions(firstIndex + index);
       return event;
     };
     const textAt = (index: number) => {
@@ -220,14 +217,6 @@ export class EventBatch implements Iterable<CloudEvent> {
       }
     }
     return new EventBatch(INTERNAL, undefined, undefined, events, Object.freeze(rejectedEvents));
-  }
-
-  /** The events in the JSON batch format: bytes if the batch arrived as bytes, else text. @internal */
-  static encode(events: Iterable<CloudEvent> | EventBatch): string | Bytes {
-    const batch = events instanceof EventBatch ? events : EventBatch.of(events);
-    return typeof batch.#source === "string" || batch.#source === undefined
-      ? batch.#write("batch")
-      : batch.toBytes("batch");
   }
 
   /** The version of the first event, which is not decoded for it. @internal */
@@ -323,6 +312,11 @@ export class EventBatch implements Iterable<CloudEvent> {
     });
   }
 
+  /** The body of a request in batch mode: bytes if the batch arrived as bytes, else text. @internal */
+  toBatchBody(): string | Bytes {
+    return typeof this.#source === "string" || this.#source === undefined ? this.#write("batch") : this.toBytes();
+  }
+
   /** The events as UTF-8 text. Events that arrived as JSON are copied byte for byte. */
   toBytes(format: BatchFormat = "batch"): Bytes {
     checkFormat(format);
@@ -348,16 +342,10 @@ export class EventBatch implements Iterable<CloudEvent> {
   }
 
   #write(format: BatchFormat, changed: ReadonlyMap<number, CloudEvent> = this.#changed()): string {
+    if (this.#events && format === "batch") return batchText(this.#events);
     const texts: string[] = [];
-    const version = this.#events?.[0]?.specversion;
     for (let at = 0; at < this.length; at++) {
       const event = this.#events?.[at] ?? changed.get(at);
-      if (this.#events && format === "batch" && event!.specversion !== version) {
-        throw new FerryError(
-          "ERR_INVALID_BATCH",
-          "all events of a batch must have the same specversion; convert them with toVersion",
-        );
-      }
       const text = event ? event.toString() : this.#textAt(at);
       // A line break can only be white space between tokens, because strings in JSON must escape it.
       texts.push(format === "batch" ? text : text.replace(/[\r\n]/g, " "));
@@ -395,8 +383,7 @@ async function* batchesOf(
   for await (const piece of piecesOf(body, format, options)) {
     const batch = EventBatch.scan(piece, format, options, index);
     const first = EventBatch.versionOf(batch) ?? version;
-    if (format === "batch" && version !== undefined && first !== version)
-      throw new FerryError("ERR_INVALID_BATCH", `event ${index} of the batch ${REASONS[MIXED_VERSIONS]}`);
+    if (format === "batch" && version !== undefined && first !== version) throw mixedVersions(index);
     version = first;
     const count = EventBatch.countOf(batch);
     index += count;
@@ -425,12 +412,10 @@ function rejectedLine(source: string | Uint8Array, { start, end, index }: Invali
   throw new FerryError("ERR_INTERNAL");
 }
 
-const NONE_REJECTED: readonly RejectedEvent[] = Object.freeze([]);
-/** The place of this sentence in `REASONS`. */
-const MIXED_VERSIONS = 23;
+const NONE_REJECTED: readonly RejectedEvent[] = /* @__PURE__ */ Object.freeze([]);
 
 /** The engine has checked that the bytes are UTF-8. If there are as many characters as bytes, all of them are ASCII. */
-const utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
+const utf8 = /* @__PURE__ */ new TextDecoder("utf-8", { ignoreBOM: true });
 
 function onOneLine(event: Uint8Array): Uint8Array {
   return event.map((byte) => (byte === 0x0a || byte === 0x0d ? 0x20 : byte));

@@ -4,12 +4,13 @@ import { FerryError } from "../../engine/errors.js";
 import { formatValue, invalidArgument, mustBe } from "../../engine/messages.js";
 import { attributeError } from "./attribute.js";
 import { EventBatch } from "./batch.js";
+import { batchBody } from "./batch-body.js";
 import { type BatchOptions, checkOnInvalid } from "./batch-options.js";
 import { type BinaryDetails, collectHeaders, type EventHeaders, eventFromHeaders } from "./binary-mode.js";
 import { type Body, copyBody, type ReadOptions, readDecodedBody } from "./body.js";
 import { checkEvent, toArray } from "./check-event.js";
 import { checkSchema, type SchemaOptions, validateData } from "./data-schema.js";
-import { checkEnvelope, type EnvelopeOptions, openEnvelope } from "./envelopes.js";
+import { checkEnvelope, type EnvelopeOptions } from "./envelope-options.js";
 import { CloudEvent, scanBytes, scanText } from "./event.js";
 import { encodeHeader, type HeadersLike, headerOf, pairsOf } from "./headers.js";
 import { adviseLenient, checkLenient, type Lenient, type LenientOptions, siftHeaders } from "./lenient.js";
@@ -86,7 +87,7 @@ export function toStructured(event: CloudEvent): HttpMessage {
  * @throws {FerryError} `ERR_INVALID_BATCH` if the events do not have the same specversion.
  */
 export function toBatch(events: Iterable<CloudEvent> | EventBatch): HttpMessage {
-  return { headers: { "content-type": BATCH_TYPE }, body: EventBatch.encode(events) };
+  return { headers: { "content-type": BATCH_TYPE }, body: batchBody(events) };
 }
 
 /**
@@ -261,7 +262,7 @@ function decodeOne<T>(
   const lenient = checkLenient(options);
   const from = checkEnvelope(options);
   if (from === undefined) return decode<T>(pairsOf(headers), body, lenient);
-  const opened = openEnvelope(from, body);
+  const opened = from.open(body);
   if ("headers" in opened) return decode<T>(pairsOf(opened.headers), opened.body, lenient);
   // Not through `EventBatch`, which an application that reads single events need not download.
   const { texts, toJson } = opened;
@@ -279,7 +280,7 @@ function decodeBatch(
   const onInvalid = checkOnInvalid(options);
   const from = checkEnvelope(options);
   if (from !== undefined) {
-    const opened = openEnvelope(from, body);
+    const opened = from.open(body);
     if ("headers" in opened) return decodeBatch(opened.headers, opened.body, { ...options, from: undefined });
     const { texts, toJson } = opened;
     return EventBatch.each(
@@ -315,7 +316,7 @@ function unlabelledMode(
 }
 
 /** Throws for an event format other than JSON. */
-function checkJsonFormat(contentType: string): void {
+export function checkJsonFormat(contentType: string): void {
   if (!/^\s*application\/cloudevents(?:-batch)?\+json\s*(?:;|$)/i.test(contentType)) {
     throw new FerryError(
       "ERR_UNSUPPORTED_FORMAT",

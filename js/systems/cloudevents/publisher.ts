@@ -25,7 +25,8 @@ import { Outbox } from "../../outbox/outbox.js";
 import type { FlushReport } from "../../outbox/report.js";
 import type { EventReceipt, EventSession, FlushOptions, EventSessionOptions } from "../../outbox/session.js";
 import { SINGLE_EVENT_LIMITS } from "../../outbox/wire.js";
-import { EventBatch } from "./batch.js";
+import type { EventBatch } from "./batch.js";
+import { isBatch } from "./batch-body.js";
 import { checkEvent, toArray } from "./check-event.js";
 import { CloudEvent } from "./event.js";
 import { type ContentMode, checkMode, type HttpMessage, toHttp } from "./http.js";
@@ -158,10 +159,10 @@ export class Publisher {
       return this.#deliver(toHttp(event, mode ?? this.#singleMode), [event], options);
     }
     const given = toArray(events);
-    const all = events instanceof EventBatch ? given : given.map((event) => withTraceContext(event));
+    const all = isBatch(events) ? given : given.map((event) => withTraceContext(event));
     if (all.length === 0) return { status: 0, attempts: 0, ids: [] };
     if (mode === undefined || mode === "batch") {
-      return this.#deliver(toHttp(events instanceof EventBatch ? events : all, "batch"), all, options);
+      return this.#deliver(toHttp(isBatch(events) ? events : all, "batch"), all, options);
     }
     const delivered: SendInfo = { status: 0, attempts: 0, ids: [] };
     for (const event of all) {

@@ -221,3 +221,11 @@ export function rejected(
   const noun = attribute === "data" || attribute === "data_base64" ? "member" : "attribute";
   return new FerryError(code, `${where && `${where}: `}the ${noun} ${formatValue(attribute)} ${reason}`, { attribute });
 }
+
+/** The place of this sentence in `REASONS`. */
+const MIXED_VERSIONS = 23;
+
+/** The error for an event of another version than the events before it in its batch. */
+export function mixedVersions(index: number): FerryError {
+  return new FerryError("ERR_INVALID_BATCH", `event ${index} of the batch ${REASONS[MIXED_VERSIONS]}`);
+}
