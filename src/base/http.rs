@@ -169,7 +169,7 @@ pub enum Failure {
 /// Parses the value of a `Retry-After` header (RFC 9110 section 10.2.3): whole seconds, or an HTTP date, from
 /// which `now_unix_ms` is subtracted. A date in the past gives 0; anything else is `None`.
 pub fn read_retry_after(value: &str, now_unix_ms: u64) -> Option<Millis> {
-    let value = value.trim();
+    let value = value.trim_ascii();
     if !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()) {
         let seconds = value.parse::<u64>().unwrap_or(u64::MAX);
         return Some(Millis(seconds.saturating_mul(1000)));

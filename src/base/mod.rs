@@ -6,5 +6,6 @@ pub mod http;
 pub mod ids;
 pub mod json;
 pub mod secret;
+pub mod text;
 pub mod time;
 pub mod timestamp;

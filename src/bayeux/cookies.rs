@@ -3,6 +3,7 @@
 //!
 //! Times are Unix times in milliseconds.
 
+use crate::base::text::split_once;
 use crate::base::timestamp::read_http_date;
 
 /// The cookies of one client, oldest first.
@@ -65,11 +66,11 @@ impl CookieJar {
 impl Cookie {
     fn parse(url: &str, line: &str, now: u64) -> Option<Self> {
         let target = UrlParts::of(url);
-        let mut parts = line.split(';').map(str::trim);
+        let mut parts = line.split(';').map(str::trim_ascii);
         let (name, value) = parts.next()?.split_once('=')?;
         let mut cookie = Self {
-            name: name.trim().to_owned(),
-            value: value.trim().to_owned(),
+            name: name.trim_ascii().to_owned(),
+            value: value.trim_ascii().to_owned(),
             host: target.host.to_owned(),
             is_domain_cookie: false,
             path: "/".to_owned(),
@@ -85,7 +86,7 @@ impl Cookie {
         let mut has_max_age = false;
         for part in parts {
             let (key, value) = part.split_once('=').unwrap_or((part, ""));
-            match key.trim().to_ascii_lowercase().as_str() {
+            match key.trim_ascii().to_ascii_lowercase().as_str() {
                 "path" if value.starts_with('/') => cookie.path = value.to_owned(),
                 "domain" => {
                     let domain = value.trim_start_matches('.').to_ascii_lowercase();
@@ -144,7 +145,7 @@ struct UrlParts<'a> {
 impl<'a> UrlParts<'a> {
     /// The parts of a normalized URL: lower-case host, no user name.
     fn of(url: &'a str) -> Self {
-        let (scheme, rest) = url.split_once("://").unwrap_or_default();
+        let (scheme, rest) = split_once(url, "://").unwrap_or_default();
         let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
         let (authority, path) = rest.split_at_checked(end).unwrap_or((rest, ""));
         let path = path.split(['?', '#']).next().unwrap_or_default();
@@ -169,7 +170,9 @@ fn split_set_cookie(header: &str) -> Vec<&str> {
         let rest = header.get(at + 1..).unwrap_or_default();
         let end = rest.find(['=', ';', ',']).unwrap_or(rest.len());
         let is_name = rest.get(end..).is_some_and(|rest| rest.starts_with('='))
-            && rest.get(..end).is_some_and(|name| !name.trim().is_empty() && !name.trim().contains(' '));
+            && rest
+                .get(..end)
+                .is_some_and(|name| !name.trim_ascii().is_empty() && !name.trim_ascii().contains(' '));
         if is_name {
             found.extend(header.get(start..at));
             start = at + 1;

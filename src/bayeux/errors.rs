@@ -3,6 +3,7 @@
 use super::message::Reply;
 use super::wire::{ErrorField, MessageKind};
 use crate::base::error::{Code, Error};
+use crate::base::text::contains;
 use crate::base::time::Millis;
 
 /// Why an operation was rejected, a session ended, or a retry is needed.
@@ -206,7 +207,7 @@ impl SessionError {
 pub(crate) fn is_unknown_session(error_field: &str) -> bool {
     let text = error_field.to_ascii_lowercase();
     ErrorField::parse(error_field).code == Some(402)
-        || ["unknown client", "unknown session", "session_unknown"].iter().any(|words| text.contains(words))
+        || ["unknown client", "unknown session", "session_unknown"].iter().any(|words| contains(&text, words))
 }
 
 /// What the server refuses if it refuses a message, for sentences.

@@ -1,6 +1,7 @@
 //! Outgoing messages, URLs, and the grammar of the `error` field: pure functions.
 
 use crate::base::json::find::write_string;
+use crate::base::text::{contains, split_once};
 
 /// The transport of messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,7 +135,7 @@ pub fn without_filter(channel: &str) -> &str {
 /// The URL for a message. As CometD does, the kind of a meta message is appended to the path: some servers
 /// and proxies route by it.
 pub(crate) fn url_for(base: &str, channel: &str) -> String {
-    let path = base.split_once("://").map_or(base, |(_, rest)| rest);
+    let path = split_once(base, "://").map_or(base, |(_, rest)| rest);
     let last = path.rsplit('/').next().unwrap_or_default();
     // A dot belongs to a file name or a version; nothing can be appended to it.
     let is_fixed = base.contains(['?', '#']) || (path.contains('/') && last.contains('.'));
@@ -156,10 +157,10 @@ pub(crate) fn socket_url(base: &str) -> String {
 
 /// The URL with another host. `host` may include a port, or be a complete URL.
 pub(crate) fn at_host(base: &str, host: &str) -> String {
-    if host.contains("://") {
+    if contains(host, "://") {
         return host.to_owned();
     }
-    let Some((scheme, rest)) = base.split_once("://") else { return base.to_owned() };
+    let Some((scheme, rest)) = split_once(base, "://") else { return base.to_owned() };
     let path = rest.find('/').and_then(|at| rest.get(at..)).unwrap_or_default();
     format!("{scheme}://{host}{path}")
 }

@@ -5,6 +5,7 @@ use crate::base::error::{Code, Error};
 use crate::base::http::{Failure, Request, Response};
 use crate::base::json::find::{Document, write_string};
 use crate::base::secret::Secret;
+use crate::base::text::{contains, replace};
 use crate::base::time::Millis;
 use crate::bayeux::errors::SessionError;
 use crate::engine::classify::{self, ResponseClass};
@@ -73,8 +74,8 @@ impl Flow {
             Self::ClientCredentials { consumer_secret, .. } => [Some(consumer_secret), None],
             Self::JwtBearer { .. } | Self::ExistingSession { .. } | Self::Provider { .. } => [None, None],
         };
-        for secret in secrets.into_iter().flatten().filter(|secret| !secret.expose().is_empty()) {
-            text = text.replace(secret.expose(), "…");
+        for secret in secrets.into_iter().flatten() {
+            text = replace(&text, secret.expose(), "…");
         }
         text
     }
@@ -232,7 +233,7 @@ fn is_passing(kind: &str, description: &str) -> bool {
         "rate exceeded",
     ];
     matches!(kind, "unknown_error" | "server_error" | "temporarily_unavailable")
-        || phrases.iter().any(|phrase| description.contains(phrase))
+        || phrases.iter().any(|phrase| contains(&description, phrase))
 }
 
 fn login_error(cause: &Error) -> SessionError {

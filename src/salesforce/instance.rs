@@ -4,6 +4,8 @@
 //! over https it goes only over https, to the host of the login, to the hosts of Salesforce, and to those that
 //! the application has allowed.
 
+use crate::base::text::split_once;
+
 /// The domains under which Salesforce runs instances and sites: the list of domains to allow in "Allow the
 /// Required Domains" of its help, without those for content of users.
 const DOMAINS: [&str; 9] = [
@@ -54,7 +56,7 @@ impl Origin {
     /// `None` for a URL that another parser might understand differently: a user name, a backslash, other
     /// characters than those of host names.
     fn of(url: &str) -> Option<Self> {
-        let (scheme, rest) = url.split_once("://")?;
+        let (scheme, rest) = split_once(url, "://")?;
         let is_https = scheme.eq_ignore_ascii_case("https");
         if !is_https && !scheme.eq_ignore_ascii_case("http") || rest.contains('\\') {
             return None;

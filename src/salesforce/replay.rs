@@ -14,6 +14,7 @@ use crate::base::error::Code;
 use crate::base::json::find::{members, write_string};
 use crate::base::json::padded::Padded;
 use crate::base::json::scan::{Kind as JsonKind, ScanError, Scanner, Span};
+use crate::base::text::contains;
 use crate::base::time::Millis;
 use crate::bayeux::dialect::{Continuity, Dialect, MessageKind, Reaction};
 use crate::bayeux::errors::SessionError;
@@ -170,7 +171,7 @@ impl Dialect for ReplayDialect {
         let error_field = reply.string(&["ext", "sfdc", "failureReason"]).or_else(|| reply.error())?;
         let cause = ErrorField::parse(&error_field);
         let text = cause.text.to_ascii_lowercase();
-        let has = |part: &str| text.contains(part);
+        let has = |part: &str| contains(&text, part);
         let what = match kind {
             MessageKind::Subscribe => format!("the subscription to {channel}"),
             MessageKind::Handshake => "a session".to_owned(),

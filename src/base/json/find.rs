@@ -10,6 +10,13 @@ pub fn members<'a>(
     scanner: &mut Scanner<'a>,
     mut member: impl FnMut(&[u8], &mut Scanner<'a>) -> Result<(), ScanError>,
 ) -> Result<(), ScanError> {
+    visit_members(scanner, &mut member)
+}
+
+type Visitor<'v, 'a> = dyn FnMut(&[u8], &mut Scanner<'a>) -> Result<(), ScanError> + 'v;
+
+/// One function for all callers: a copy for each takes a kilobyte.
+fn visit_members<'a>(scanner: &mut Scanner<'a>, member: &mut Visitor<'_, 'a>) -> Result<(), ScanError> {
     scanner.expect(b'{')?;
     scanner.skip_space();
     if scanner.eat(b'}') {

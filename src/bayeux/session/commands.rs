@@ -63,7 +63,7 @@ impl Session {
     fn resume(&mut self, op: OpId, client_id: String, cookies: &str, channels: &[String]) {
         self.open_op = Some(op);
         let now = self.unix_ms();
-        for cookie in cookies.split("; ").filter(|cookie| !cookie.is_empty()) {
+        for cookie in cookies.split(';').map(str::trim_ascii_start).filter(|cookie| !cookie.is_empty()) {
             self.endpoint.cookies.store(&self.endpoint.url, &format!("{cookie}; path=/"), now);
         }
         for channel in channels {

@@ -11,6 +11,7 @@ use super::link::Link;
 use super::pending::{Command, PendingMessage};
 use super::subscriptions::SubscriptionState;
 use super::{Session, Timer};
+use crate::base::text::contains;
 use crate::base::time::Millis;
 use crate::bayeux::dialect::{MessageKind, Reaction};
 use crate::bayeux::errors::{SessionError, is_unknown_session};
@@ -39,7 +40,7 @@ impl Session {
         }
         let advice = advice.unwrap_or_default();
         let reaction = reaction.map(|reaction| reaction.with_reply(reply)).unwrap_or_else(|| {
-            if is_connection_message && error_field.contains("BAYEUX_BROWSER") {
+            if is_connection_message && contains(&error_field, "BAYEUX_BROWSER") {
                 return Reaction::Stop(SessionError::missing_cookie(&error_field).with_reply(reply));
             }
             match advice.reconnect {

@@ -1,0 +1,57 @@
+//! Searches for short texts in short texts. The search of the standard library is made for long ones, and takes 3 KB
+//! of each module that has it.
+
+/// Where `part` is in `text` for the first time.
+pub fn find(text: &str, part: &str) -> Option<usize> {
+    // Windows cannot be empty.
+    if part.is_empty() {
+        return Some(0);
+    }
+    text.as_bytes().windows(part.len()).position(|window| window == part.as_bytes())
+}
+
+/// Whether `part` is in `text`.
+pub fn contains(text: &str, part: &str) -> bool {
+    find(text, part).is_some()
+}
+
+/// What is before the first `separator`, and what is after it.
+pub fn split_once<'a>(text: &'a str, separator: &str) -> Option<(&'a str, &'a str)> {
+    let (before, rest) = text.split_at_checked(find(text, separator)?)?;
+    Some((before, rest.get(separator.len()..)?))
+}
+
+/// The text with `other` in place of each `part`. An empty `part` changes nothing.
+pub fn replace(text: &str, part: &str, other: &str) -> String {
+    let mut replaced = String::new();
+    let mut rest = text;
+    while !part.is_empty()
+        && let Some((before, after)) = split_once(rest, part)
+    {
+        replaced.push_str(before);
+        replaced.push_str(other);
+        rest = after;
+    }
+    replaced.push_str(rest);
+    replaced
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_found_as_the_standard_library_finds_them() {
+        for text in
+            ["", "a", "aa", "aaa", "ab", "aab", "abab", "://", "https://é/://", "é", "xéé", "\u{1F600}é"]
+        {
+            for part in ["", "a", "aa", "ab", "b", "://", "é", "éé", "z", "abababa"] {
+                assert_eq!(find(text, part), text.find(part), "{text} {part}");
+                assert_eq!(contains(text, part), text.contains(part), "{text} {part}");
+                assert_eq!(split_once(text, part), text.split_once(part), "{text} {part}");
+                let expected = if part.is_empty() { text.to_owned() } else { text.replace(part, "…") };
+                assert_eq!(replace(text, part, "…"), expected, "{text} {part}");
+            }
+        }
+    }
+}
