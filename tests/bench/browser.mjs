@@ -7,6 +7,9 @@ import { build } from "esbuild";
 
 const root = join(import.meta.dirname, "../..");
 
+/** The entry points that the scripts import. */
+const ENTRIES = ["cloudevents", "outbox", "events-protocol", "bayeux"];
+
 const BROWSERS = {
   chromium: {
     driver: ["chromedriver", "--port=0"],
@@ -43,16 +46,29 @@ export const isInstalled = (name) => !spawnSync(BROWSERS[name].driver[0], ["--ve
 
 /** Runs the suite in the browser and returns its tables. */
 export async function runInBrowser(name, options, timeoutMs) {
-  const script = await bundle();
+  const files = new Map([["/bench.js", await bundle(join(import.meta.dirname, "page.mjs"))]]);
+  return withBrowser(name, files, timeoutMs, async (page) => {
+    await page.open("<title>bench</title><script type=module src=/bench.js></script>");
+    return page.run("const [options] = values; return bench(options);", options);
+  });
+}
+
+/**
+ * Starts a browser for pages that may load these files, by their paths.
+ *
+ * @param use gets the page: `open` replaces it, `run` runs the body of an async function in it, with the array `values`
+ */
+export async function withBrowser(name, files, timeoutMs, use) {
+  let html = "";
   const server = createServer((request, response) => {
-    const isScript = request.url === "/bench.js";
+    const script = files.get(new URL(request.url, "http://localhost").pathname);
     response.writeHead(200, {
-      "content-type": isScript ? "text/javascript" : "text/html; charset=utf-8",
+      "content-type": script ? "text/javascript" : "text/html; charset=utf-8",
       // Isolated pages have a more precise clock.
       "cross-origin-opener-policy": "same-origin",
       "cross-origin-embedder-policy": "require-corp",
     });
-    response.end(isScript ? script : "<!doctype html><title>bench</title><script type=module src=/bench.js></script>");
+    response.end(script ?? `<!doctype html>${html}`);
   }).listen(0, "127.0.0.1");
   await once(server, "listening");
   const driver = await startDriver(BROWSERS[name]);
@@ -61,12 +77,18 @@ export async function runInBrowser(name, options, timeoutMs) {
     const session = `/session/${sessionId}`;
     try {
       await driver.post(`${session}/timeouts`, { script: timeoutMs });
-      await driver.post(`${session}/url`, { url: `http://127.0.0.1:${server.address().port}/` });
-      const run =
-        "const [options, done] = arguments; bench(options).then((tables) => done({ tables }), (error) => done({ failure: String(error?.stack ?? error) }));";
-      const { tables, failure } = await driver.post(`${session}/execute/async`, { script: run, args: [options] });
-      if (failure) throw new Error(failure);
-      return tables;
+      return await use({
+        async open(body) {
+          html = body;
+          await driver.post(`${session}/url`, { url: `http://127.0.0.1:${server.address().port}/` });
+        },
+        async run(body, ...values) {
+          const script = `const [values, done] = arguments; (async () => { ${body} })().then((result) => done({ result }), (error) => done({ failure: String(error?.stack ?? error) }));`;
+          const { result, failure } = await driver.post(`${session}/execute/async`, { script, args: [values] });
+          if (failure) throw new Error(failure);
+          return result;
+        },
+      });
     } finally {
       await driver.send("DELETE", session).catch(() => {});
     }
@@ -105,20 +127,17 @@ async function startDriver({ driver: [program, ...args], listening }) {
   return { send, post: (path, body) => send("POST", path, body), stop: () => child.kill() };
 }
 
-/** The SDK imports modules of Node, which its codecs do not need; they are empty here. */
-async function bundle() {
+/** A script as a page loads it. The SDK imports modules of Node, which its codecs do not need; they are empty here. */
+export async function bundle(file) {
   const stubs = { http: "", https: "", events: "export class EventEmitter {}" };
   const { outputFiles } = await build({
-    entryPoints: [join(import.meta.dirname, "page.mjs")],
+    entryPoints: [file],
     bundle: true,
     write: false,
     minify: true,
     format: "esm",
     platform: "browser",
-    alias: {
-      "eventferry/cloudevents": join(root, "dist/entries/cloudevents.js"),
-      "eventferry/outbox": join(root, "dist/entries/outbox.js"),
-    },
+    alias: Object.fromEntries(ENTRIES.map((name) => [`eventferry/${name}`, join(root, `dist/entries/${name}.js`)])),
     define: { global: "globalThis", "process.env.NODE_DEBUG": "undefined" },
     inject: [join(import.meta.dirname, "process.mjs")],
     plugins: [

@@ -5,14 +5,15 @@ import { existsSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { quartiles } from "./measure.mjs";
 
+const SCRIPTS = ["empty", "cloudevents", "eventferry", "publisher", "events-protocol", "streams"];
+
 /** Starts each script several times, interleaved, and returns the milliseconds that each adds. */
 export function coldStart(command, { quick }) {
   installPackage();
-  const scripts = ["empty", "cloudevents", "eventferry", "publisher", "events-protocol", "streams"];
-  const times = Object.fromEntries(scripts.map((name) => [name, []]));
+  const times = Object.fromEntries(SCRIPTS.map((name) => [name, []]));
   // The first round fills the file system cache and is not measured.
   for (let round = -1; round < (quick ? 5 : 21); round++) {
-    for (const name of scripts) {
+    for (const name of SCRIPTS) {
       const start = performance.now();
       const { status, stderr } = spawnSync(
         command[0],
@@ -24,11 +25,44 @@ export function coldStart(command, { quick }) {
       if (round >= 0) times[name].push(took);
     }
   }
+  return addedTo(times);
+}
+
+/**
+ * Imports each script in a new page of the browser, several times, interleaved, and returns the milliseconds that each adds.
+ * The scripts come from this machine, so their download takes no time.
+ */
+export async function coldStartInBrowser(name, { quick }) {
+  const { bundle, withBrowser } = await import("./browser.mjs");
+  const files = new Map();
+  for (const script of SCRIPTS)
+    files.set(`/${script}.js`, await bundle(join(import.meta.dirname, "cold", `${script}.mjs`)));
+  const times = Object.fromEntries(SCRIPTS.map((script) => [script, []]));
+  return withBrowser(name, files, 10_000, async (page) => {
+    for (let round = -1; round < (quick ? 5 : 21); round++) {
+      for (const script of SCRIPTS) {
+        await page.open("<title>start</title>");
+        // Another URL each time: a browser keeps the compiled code of a script.
+        const url = `/${script}.js?${round}`;
+        const took = await page.run(
+          "const start = performance.now(); await import(values[0]); return performance.now() - start;",
+          url,
+        );
+        if (round >= 0) times[script].push(took);
+      }
+    }
+    return addedTo(times);
+  });
+}
+
+/** What each script adds to the median of an empty one. */
+function addedTo(times) {
   const empty = quartiles(times.empty);
-  return {
-    empty,
-    rows: scripts.slice(1).map((name) => ({ name, added: quartiles(times[name].map((time) => time - empty.median)) })),
-  };
+  const rows = SCRIPTS.slice(1).map((name) => ({
+    name,
+    added: quartiles(times[name].map((time) => time - empty.median)),
+  }));
+  return { empty, rows };
 }
 
 /** Puts the package into node_modules, where the runtime chooses its files by `exports` as in an application. */

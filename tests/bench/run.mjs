@@ -10,7 +10,7 @@ import { ensurePackages } from "../../js/build/tools.mjs";
 import { readArguments } from "../../js/cli/arguments.mjs";
 import { bayeux } from "./bayeux/bayeux.mjs";
 import { printBayeux } from "./bayeux/table.mjs";
-import { coldStart } from "./cold.mjs";
+import { coldStart, coldStartInBrowser } from "./cold.mjs";
 import { writeTable } from "./markdown.mjs";
 import { outbox } from "./outbox/outbox.mjs";
 import { printOutbox } from "./outbox/table.mjs";
@@ -68,8 +68,9 @@ for (const name of RUNTIMES) {
   try {
     const tables = await inRuntime(name);
     if (tables) results[name] = tables;
-    if (tables && (name === "node" || name === "bun") && !options.filter)
-      starts[name] = coldStart(COMMANDS[name], { quick });
+    if (!tables || options.filter) continue;
+    if (name === "node" || name === "bun") starts[name] = coldStart(COMMANDS[name], { quick });
+    else if (!COMMANDS[name]) starts[name] = await coldStartInBrowser(name, { quick });
   } catch (error) {
     note(`\x1b[31m✗\x1b[0m ${name}: ${error.message}`);
     process.exitCode = 1;
