@@ -7,7 +7,7 @@ import { startTimer, stopTimer } from "../../platform/clock.js";
 import type { BatchOptions } from "./batch-options.js";
 import { asBytes, isBytes } from "./bytes.js";
 import { inflate } from "./content-encoding.js";
-import type { EnvelopeOptions } from "./envelope-options.js";
+import type { EnvelopeOptions } from "./envelopes.js";
 
 /** A body in any of the shapes that platforms have. */
 export type Body = string | Uint8Array | ArrayBuffer | null | undefined;

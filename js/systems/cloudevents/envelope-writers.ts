@@ -14,7 +14,7 @@ const JSON_TYPE = "application/json; charset=utf-8";
 
 /**
  * A message with events in Azure Event Grid's own schema, as a subscription delivers it and a topic takes it. The option
- * `from: eventGrid` reads it. An event without `subject` gets an empty one.
+ * `from: "event-grid"` reads it. An event without `subject` gets an empty one.
  *
  * @throws {FerryError} `ERR_NOT_CONVERTIBLE` for an event that this schema cannot express: without `time`, with data that
  * are not `application/json`, with `dataschema`, with an extension other than `dataversion`, or of another version than 1.0.
@@ -46,7 +46,7 @@ function eventGridOf(event: CloudEvent): string {
 }
 
 /**
- * A message as a push subscription of Google Pub/Sub delivers it. The option `from: pubsubPush` reads it. An event that
+ * A message as a push subscription of Google Pub/Sub delivers it. The option `from: "pubsub-push"` reads it. An event that
  * came in such an envelope becomes this envelope again; any other becomes a message with its attributes in binary mode.
  *
  * @param subscription the subscription, `projects/<project>/subscriptions/<name>`, for an event that did not come from one

@@ -1,12 +1,12 @@
 /**
- * Envelopes of clouds, which are given as the option `from` and never guessed:
+ * Envelopes of clouds, which are named by the option `from` and never guessed:
  *
  * | envelope | attribute | from |
  * |---|---|---|
- * | `eventGrid`: Azure Event Grid's own schema | `id`, `subject`, `data` | the same |
+ * | `"event-grid"`: Azure Event Grid's own schema | `id`, `subject`, `data` | the same |
  * | | `source`, `type`, `time` | `topic`, `eventType`, `eventTime` |
  * | | extension `dataversion` | `dataVersion`, if it is not empty |
- * | `pubsubPush`: Google Pub/Sub | `id`, `time` | `messageId`, `publishTime` |
+ * | `"pubsub-push"`: Google Pub/Sub | `id`, `time` | `messageId`, `publishTime` |
  * | | `source` | `//pubsub.googleapis.com/` and `subscription` |
  * | | `type` | `google.cloud.pubsub.topic.v1.messagePublished` |
  * | | extension `partitionkey` | `orderingKey`, if it is not empty |
@@ -16,13 +16,27 @@
  * `envelope-writers.ts` has the way back.
  */
 import { FerryError } from "../../engine/errors.js";
-import { formatValue } from "../../engine/messages.js";
+import { formatValue, mustBe } from "../../engine/messages.js";
 import { fromBase64, toBase64 } from "./bytes.js";
-import type { Envelope, Opened } from "./envelope-options.js";
 import { encodeHeader } from "./headers.js";
 import { membersOf, splitJson } from "./json-split.js";
 
-type Name = Envelope["name"];
+/** An envelope that is not one of CloudEvents. */
+export type Envelope = "event-grid" | "pubsub-push";
+
+/** What is in the body of a message. */
+export interface EnvelopeOptions {
+  /**
+   * The envelope around the events: Azure Event Grid's own schema, or that of Google Pub/Sub push. A body without this
+   * envelope is rejected. @default none: the body is one of CloudEvents
+   */
+  from?: Envelope | undefined;
+}
+
+/** What was in an envelope: events as they were written and in the JSON format, or a message with headers of HTTP. */
+export type Opened =
+  | { readonly texts: readonly string[]; toJson(text: string): string }
+  | { readonly headers: [string, string][]; readonly body: Uint8Array | undefined };
 
 export const MESSAGE_PUBLISHED = "google.cloud.pubsub.topic.v1.messagePublished";
 export const PUBSUB = "//pubsub.googleapis.com/";
@@ -37,24 +51,19 @@ const GRID_ATTRIBUTES: Record<string, string> = {
 };
 const GRID_REQUIRED = ["id", "topic", "subject", "eventType", "eventTime"];
 
-/** Azure Event Grid's own schema, for the option `from`: an array of events. */
-export const eventGrid: Envelope = {
-  name: "event-grid",
-  open(body) {
-    const text = textOf(this.name, body);
-    parse(this.name, text);
-    return openEventGrid(text);
-  },
-};
+/** @throws {FerryError} `ERR_INVALID_ARGUMENT` for an envelope that does not exist. */
+export function checkEnvelope({ from }: EnvelopeOptions): Envelope | undefined {
+  if (from !== undefined && from !== "event-grid" && from !== "pubsub-push")
+    throw mustBe("from", '"event-grid" or "pubsub-push"', from);
+  return from;
+}
 
-/** Google Pub/Sub push, for the option `from`: one message, with or without an event in it. */
-export const pubsubPush: Envelope = {
-  name: "pubsub-push",
-  open(body) {
-    const text = textOf(this.name, body);
-    return openPubSub(text, parse(this.name, text) as PubSubPush);
-  },
-};
+/** @throws {FerryError} `ERR_INVALID_EVENT` for a body that is not this envelope. */
+export function openEnvelope(from: Envelope, body: string | Uint8Array | undefined): Opened {
+  const text = textOf(from, body);
+  const value = parse(from, text);
+  return from === "event-grid" ? openEventGrid(text) : openPubSub(text, value as PubSubPush);
+}
 
 function openEventGrid(text: string): Opened {
   const parts = splitJson(text, "[");
@@ -147,7 +156,7 @@ function bytesOfPubSub(data: unknown): Uint8Array | undefined {
   });
 }
 
-function textOf(from: Name, body: string | Uint8Array | undefined): string {
+function textOf(from: Envelope, body: string | Uint8Array | undefined): string {
   if (typeof body === "string") return body;
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(body);
@@ -156,7 +165,7 @@ function textOf(from: Name, body: string | Uint8Array | undefined): string {
   }
 }
 
-function parse(from: Name, text: string): unknown {
+function parse(from: Envelope, text: string): unknown {
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -167,13 +176,13 @@ function parse(from: Name, text: string): unknown {
   return value;
 }
 
-function missingMember(from: Name, member: string): FerryError {
+function missingMember(from: Envelope, member: string): FerryError {
   return new FerryError("ERR_INVALID_EVENT", `the envelope ${formatValue(from)} lacks ${formatValue(member)}`, {
     attribute: member,
   });
 }
 
-function notEnvelope(from: Name, problem: string, cause?: unknown): FerryError {
+function notEnvelope(from: Envelope, problem: string, cause?: unknown): FerryError {
   const details = cause === undefined ? {} : { cause };
   return new FerryError("ERR_INVALID_EVENT", `the body is not an envelope ${formatValue(from)}: ${problem}`, details);
 }

@@ -10,7 +10,7 @@ import { type BinaryDetails, collectHeaders, type EventHeaders, eventFromHeaders
 import { type Body, copyBody, type ReadOptions, readDecodedBody } from "./body.js";
 import { checkEvent, toArray } from "./check-event.js";
 import { checkSchema, type SchemaOptions, validateData } from "./data-schema.js";
-import { checkEnvelope, type EnvelopeOptions } from "./envelope-options.js";
+import { checkEnvelope, type EnvelopeOptions, openEnvelope } from "./envelopes.js";
 import { CloudEvent, scanBytes, scanText } from "./event.js";
 import { encodeHeader, type HeadersLike, headerOf, pairsOf } from "./headers.js";
 import { adviseLenient, checkLenient, type Lenient, type LenientOptions, siftHeaders } from "./lenient.js";
@@ -262,7 +262,7 @@ function decodeOne<T>(
   const lenient = checkLenient(options);
   const from = checkEnvelope(options);
   if (from === undefined) return decode<T>(pairsOf(headers), body, lenient);
-  const opened = from.open(body);
+  const opened = openEnvelope(from, body);
   if ("headers" in opened) return decode<T>(pairsOf(opened.headers), opened.body, lenient);
   // Not through `EventBatch`, which an application that reads single events need not download.
   const { texts, toJson } = opened;
@@ -280,7 +280,7 @@ function decodeBatch(
   const onInvalid = checkOnInvalid(options);
   const from = checkEnvelope(options);
   if (from !== undefined) {
-    const opened = from.open(body);
+    const opened = openEnvelope(from, body);
     if ("headers" in opened) return decodeBatch(opened.headers, opened.body, { ...options, from: undefined });
     const { texts, toJson } = opened;
     return EventBatch.each(

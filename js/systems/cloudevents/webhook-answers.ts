@@ -84,7 +84,7 @@ export interface GridValidation extends Handshake {
  * @throws {FerryError} `ERR_INVALID_EVENT` for a validation without a code.
  */
 export function gridValidationOf<T>(events: EventBatch, { from }: CheckedOptions<T>): GridValidation | undefined {
-  const event = from?.name === "event-grid" && events.length === 1 ? events.at(0)! : undefined;
+  const event = from === "event-grid" && events.length === 1 ? events.at(0)! : undefined;
   if (event?.type !== GRID_VALIDATION) return undefined;
   const { validationCode, validationUrl } = (event.data ?? {}) as { validationCode?: unknown; validationUrl?: unknown };
   if (typeof validationCode !== "string" || validationCode === "")

@@ -31,7 +31,7 @@ export async function deliver<T>(
   { onEvent, onError, from, repeated = ALWAYS_NEW }: CheckedOptions<T>,
 ): Promise<Response> {
   const { request } = context;
-  const isBatch = from?.name === "event-grid" || contentMode(request.headers) === "batch";
+  const isBatch = from === "event-grid" || contentMode(request.headers) === "batch";
   const replies: CloudEvent[] = [];
   let isAnyBusy = false;
   const end = async (begun: Begun & { state: "new" }, isHandled: boolean) => {

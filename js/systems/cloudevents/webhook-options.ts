@@ -10,7 +10,7 @@ import type { EventSelector } from "./batch-scanner.js";
 import { checkLimit } from "./body.js";
 import { checkSchema } from "./data-schema.js";
 import { checkDedupe, type Dedupe, type DedupeOptions } from "./dedupe.js";
-import { checkEnvelope, type EnvelopeOptions } from "./envelope-options.js";
+import { checkEnvelope, type EnvelopeOptions } from "./envelopes.js";
 import type { CloudEvent } from "./event.js";
 import { checkLenient } from "./lenient.js";
 import type { Verifier } from "./signatures/signature.js";
