@@ -7,10 +7,11 @@ import type { LenientOptions } from "./lenient.js";
 export type BatchFormat = "batch" | "ndjson";
 
 /**
- * `"full"` checks everything. `"structure"` skips arrays and objects by their quotes and brackets, two to three times as
- * fast, for bytes that were checked before, or that you wrote yourself: `data` that is not JSON is then rejected when its
- * event is read, or not at all. Attributes are checked all the same. Before the first `Filter` was made, it is the same as
- * `"full"`.
+ * `"full"` checks everything. `"structure"` skips arrays and objects by their quotes and brackets, about twice as fast, for
+ * bytes that were checked before, or that you wrote yourself: `data` that is not JSON is then rejected when its event is
+ * read, or not at all. Attributes are checked all the same. Such bytes are not copied: do not change them while the batch,
+ * or one that was filtered from it, is in use, because its events are cut from them without another check. Before the first
+ * `Filter` was made, as much is checked as with `"full"`.
  */
 export type BatchCheck = "full" | "structure";
 

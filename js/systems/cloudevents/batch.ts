@@ -5,29 +5,28 @@
 import type { Bytes } from "../../platform/bytes.js";
 import { FerryError } from "../../engine/errors.js";
 import { invalidArgument, mustBe } from "../../engine/messages.js";
+import { batchText } from "./batch-body.js";
+import { type DecodedEvents, rejectedLine, scanEach } from "./batch-each.js";
 import {
   type BatchFormat,
-  type BatchOptions,
   type BatchParseOptions,
   checkCheck,
   checkFormat,
   checkOnInvalid,
-  type OnInvalid,
   type RejectedEvent,
 } from "./batch-options.js";
-import { batchText } from "./batch-body.js";
 import { type BatchStreamOptions, checkStream, piecesOf } from "./batch-stream.js";
 import { type InvalidLine, invalidLines } from "./batch-lines.js";
 import { type EventSelector, isInMemory, scanBatch } from "./batch-scanner.js";
+import { BatchSource, joinBytes, joinTexts } from "./batch-source.js";
 import { positionsOf, rowsAt, type Scanned, subsetOf } from "./batch-subset.js";
-import { asBytes, isBytes } from "./bytes.js";
+import { asBytes, isBytes, unsharedBytes } from "./bytes.js";
 import { checkEvent, toArray } from "./check-event.js";
 import { CloudEvent, scanBytes, scanText } from "./event.js";
 import { withoutBom } from "./event-data.js";
-import { splitJson, splitLines } from "./json-split.js";
 import { adviseLenient, checkLenient } from "./lenient.js";
-import { EVENT_END, EVENT_START, isComplete, mixedVersions, ROW_WORDS, rejected, specversionAt } from "./table.js";
-import { TextDecoder, TextEncoder } from "../../platform/text.js";
+import { isComplete, mixedVersions, ROW_WORDS, rejected, specversionAt } from "./table.js";
+import { TextEncoder } from "../../platform/text.js";
 
 /** Tells the constructor that the call is internal. */
 const INTERNAL = Symbol();
@@ -38,13 +37,11 @@ export class EventBatch implements Iterable<CloudEvent> {
   /** The lines that were left out, until `rejected` is read: most programs do not, and errors take time. */
   #invalid: readonly InvalidLine[] = [];
   /** The text or bytes that the batch was decoded from. `undefined` if it was created from events. */
-  readonly #source: string | Uint8Array | undefined;
+  readonly #source: BatchSource | undefined;
   /** The row of each event in the source. */
   readonly #rows: Uint32Array | undefined;
   /** How the source was scanned, and which events of it the batch has. */
   #scanned: Scanned | undefined;
-  /** The bytes of the source as text, decoded on first use. Empty if they are not ASCII and so have other positions. */
-  #ascii: string | undefined;
   /** The events that the batch was created from. */
   readonly #events: readonly CloudEvent[] | undefined;
   /** The events that were decoded and handed out, by index. Their data may be changed later. */
@@ -52,7 +49,7 @@ export class EventBatch implements Iterable<CloudEvent> {
 
   private constructor(
     tag: symbol,
-    source: string | Uint8Array | undefined,
+    source: BatchSource | undefined,
     rows: Uint32Array | undefined,
     events: readonly CloudEvent[] | undefined,
     rejected: readonly RejectedEvent[] = NONE_REJECTED,
@@ -68,7 +65,7 @@ export class EventBatch implements Iterable<CloudEvent> {
   /** The invalid events that were left out. Empty unless `onInvalid` allows it. */
   get rejected(): readonly RejectedEvent[] {
     if (this.#invalid.length > 0) {
-      this.#rejected = Object.freeze(this.#invalid.map((line) => rejectedLine(this.#source!, line)));
+      this.#rejected = Object.freeze(this.#invalid.map((line) => rejectedLine(this.#source!.input, line)));
       this.#invalid = [];
     }
     return this.#rejected;
@@ -80,7 +77,7 @@ export class EventBatch implements Iterable<CloudEvent> {
   }
 
   /**
-   * Decodes a batch from its text or bytes.
+   * Decodes a batch from its text or bytes. Bytes are copied, but not for `check: "structure"`.
    *
    * @throws {FerryError} `ERR_INVALID_BATCH`, or the error of the first invalid event, with its index in the message;
    * `ERR_INVALID_ARGUMENT`
@@ -90,7 +87,9 @@ export class EventBatch implements Iterable<CloudEvent> {
       throw mustBe("json", "a string or bytes", json, Array.isArray(json) ? "for events use EventBatch.of" : undefined);
     const { format = "batch" } = options;
     checkFormat(format);
-    return EventBatch.scan(typeof json === "string" ? json : new Uint8Array(asBytes(json)), format, options);
+    const { check } = options;
+    const copyOf = (bytes: Uint8Array) => (check === "structure" ? unsharedBytes(bytes) : new Uint8Array(bytes));
+    return EventBatch.scan(typeof json === "string" ? json : copyOf(asBytes(json)), format, options);
   }
 
   /**
@@ -143,80 +142,22 @@ export class EventBatch implements Iterable<CloudEvent> {
           ? new FerryError("ERR_INVALID_BATCH", "the text contains a lone surrogate")
           : rejected(scan.code, source, `event ${firstIndex + scan.count} of the batch`, scan.table);
       if (!lenient && onInvalid === "reject") throw adviseLenient(error);
-      return EventBatch.scanEach(source, format, { lenient, onInvalid }, error, firstIndex);
+      return EventBatch.ofDecoded(scanEach(source, format, { lenient, onInvalid }, error, firstIndex));
     }
-    const batch = new EventBatch(INTERNAL, source, scan.rows, undefined);
+    const batch = new EventBatch(INTERNAL, new BatchSource(source), scan.rows, undefined);
     batch.#scanned = { scan, options: scanOptions, indices: undefined };
     if (!skipsInvalid) return batch;
     const invalid = invalidLines(source, scan.rows, firstIndex);
-    if (!invalid) return EventBatch.scanEach(source, format, { onInvalid }, undefined, firstIndex);
+    if (!invalid) return EventBatch.ofDecoded(scanEach(source, format, { onInvalid }, undefined, firstIndex));
     batch.#invalid = invalid;
     if (typeof onInvalid === "function")
       for (const { error, text, index } of batch.rejected) onInvalid(error, text, index);
     return batch;
   }
 
-  /**
-   * Decodes each event alone, so that one that is not valid does not concern the others.
-   *
-   * @param error the reason why the whole was rejected, to throw if it is no array
-   * @internal
-   */
-  static scanEach(
-    source: string | Uint8Array,
-    format: BatchFormat,
-    { lenient, onInvalid = "reject" }: BatchOptions,
-    error: FerryError | undefined,
-    firstIndex: number,
-  ): EventBatch {
-    // In ISO-8859-1 each byte is one character, so positions in this text are positions of bytes.
-    const text = typeof source === "string" ? source : new TextDecoder("latin1").decode(source);
-    const parts = format === "batch" ? splitJson(text, "[") : splitLines(text);
-    if (!parts) throw error;
-    const slice = (index: number) => source.slice(...parts[index]!);
-    let version: string | undefined;
-    const decode = (index: number) => {
-      const part = slice(index);
-      const event = typeof part === "string" ? scanText(part, lenient) : scanBytes(part, lenient);
-      version ??= event.specversion;
-      if (format === "batch" && event.specversion !== version) throw mixedVersions(firstIndex + index);
-      return event;
-    };
-    const textAt = (index: number) => {
-      const part = slice(index);
-      return typeof part === "string" ? part : new TextDecoder().decode(part);
-    };
-    return EventBatch.each(parts.length, decode, textAt, onInvalid, firstIndex);
-  }
-
-  /**
-   * A batch of events that are decoded one by one.
-   *
-   * @param textAt the event at an index as it arrived, for what is told of invalid ones
-   * @internal
-   */
-  static each(
-    count: number,
-    decode: (index: number) => CloudEvent,
-    textAt: (index: number) => string,
-    onInvalid: OnInvalid,
-    firstIndex = 0,
-  ): EventBatch {
-    const events: CloudEvent[] = [];
-    const rejectedEvents: RejectedEvent[] = [];
-    for (let place = 0; place < count; place++) {
-      const index = firstIndex + place;
-      try {
-        events.push(decode(place));
-      } catch (error) {
-        if (!(error instanceof FerryError)) throw error;
-        if (onInvalid === "reject") throw inBatch(error, index);
-        const rejection = { index, error, text: textAt(place).trim() };
-        rejectedEvents.push(Object.freeze(rejection));
-        if (typeof onInvalid === "function") onInvalid(error, rejection.text, index);
-      }
-    }
-    return new EventBatch(INTERNAL, undefined, undefined, events, Object.freeze(rejectedEvents));
+  /** A batch of events that were decoded one by one. @internal */
+  static ofDecoded({ events, rejected }: DecodedEvents): EventBatch {
+    return new EventBatch(INTERNAL, undefined, undefined, events, rejected);
   }
 
   /** The version of the first event, which is not decoded for it. @internal */
@@ -244,7 +185,7 @@ export class EventBatch implements Iterable<CloudEvent> {
   #decode(at: number): CloudEvent {
     const known = this.#handedOut.size > 0 ? this.#handedOut.get(at) : undefined;
     if (known) return known;
-    const source = this.#slice(at);
+    const source = this.#source!.slice(this.#rows!, at);
     if (isComplete(this.#rows!, at * ROW_WORDS)) return CloudEvent.fromRow(this.#rows!, source, at * ROW_WORDS);
     return typeof source === "string" ? scanText(source) : scanBytes(source);
   }
@@ -306,7 +247,7 @@ export class EventBatch implements Iterable<CloudEvent> {
     const scanned = this.#scanned!;
     if (isInMemory(scanned.scan)) return;
     // It was checked before. Invalid lines must be recognized again.
-    scanned.scan = scanBatch(this.#source!, {
+    scanned.scan = scanBatch(this.#source!.input, {
       ...scanned.options,
       isTrusted: scanned.options.isTrusted || !scanned.options.skipsInvalid,
     });
@@ -314,31 +255,17 @@ export class EventBatch implements Iterable<CloudEvent> {
 
   /** The body of a request in batch mode: bytes if the batch arrived as bytes, else text. @internal */
   toBatchBody(): string | Bytes {
-    return typeof this.#source === "string" || this.#source === undefined ? this.#write("batch") : this.toBytes();
+    return typeof this.#source?.input === "object" ? this.toBytes() : this.#write("batch");
   }
 
   /** The events as UTF-8 text. Events that arrived as JSON are copied byte for byte. */
   toBytes(format: BatchFormat = "batch"): Bytes {
     checkFormat(format);
-    const source = this.#source;
+    const source = this.#source?.input;
     const changed = this.#changed();
     if (source === undefined || typeof source === "string" || changed.size > 0)
       return new TextEncoder().encode(this.#write(format, changed));
-    const rows = this.#rows!;
-    let size = 2;
-    for (let at = 0; at < rows.length; at += ROW_WORDS) size += rows[at + EVENT_END]! - rows[at + EVENT_START]! + 1;
-    const bytes = new Uint8Array(size);
-    let to = 0;
-    if (format === "batch") bytes[to++] = 0x5b;
-    for (let at = 0; at < rows.length; at += ROW_WORDS) {
-      if (at > 0) bytes[to++] = format === "batch" ? 0x2c : 0x0a;
-      const event = source.subarray(rows[at + EVENT_START], rows[at + EVENT_END]);
-      bytes.set(format === "batch" ? event : onOneLine(event), to);
-      to += event.length;
-    }
-    if (format === "batch") bytes[to++] = 0x5d;
-    else if (rows.length > 0) bytes[to++] = 0x0a;
-    return bytes.slice(0, to);
+    return joinBytes(source, this.#rows!, format);
   }
 
   #write(format: BatchFormat, changed: ReadonlyMap<number, CloudEvent> = this.#changed()): string {
@@ -346,29 +273,9 @@ export class EventBatch implements Iterable<CloudEvent> {
     const texts: string[] = [];
     for (let at = 0; at < this.length; at++) {
       const event = this.#events?.[at] ?? changed.get(at);
-      const text = event ? event.toString() : this.#textAt(at);
-      // A line break can only be white space between tokens, because strings in JSON must escape it.
-      texts.push(format === "batch" ? text : text.replace(/[\r\n]/g, " "));
+      texts.push(event ? event.toString() : this.#source!.textAt(this.#rows!, at));
     }
-    return format === "batch" ? `[${texts.join(",")}]` : texts.map((text) => `${text}\n`).join("");
-  }
-
-  #textAt(at: number): string {
-    const source = this.#slice(at);
-    return typeof source === "string" ? source : utf8.decode(source);
-  }
-
-  /** The source of one event: text if the batch arrived as text or as ASCII bytes, else bytes. */
-  #slice(at: number): string | Uint8Array {
-    const start = this.#rows![at * ROW_WORDS + EVENT_START]!;
-    const end = this.#rows![at * ROW_WORDS + EVENT_END]!;
-    const source = this.#source!;
-    if (typeof source === "string") return source.slice(start, end);
-    if (this.#ascii === undefined) {
-      const text = utf8.decode(source);
-      this.#ascii = text.length === source.length ? text : "";
-    }
-    return this.#ascii.slice(start, end) || source.slice(start, end);
+    return joinTexts(texts, format);
   }
 }
 
@@ -391,32 +298,4 @@ async function* batchesOf(
   }
 }
 
-/** The error of an event in a batch, with its index. */
-function inBatch(error: FerryError, index: number): FerryError {
-  const { code, message, attribute } = error;
-  return new FerryError(code, `event ${index} of the batch: ${message}`, { attribute });
-}
-
-/** A line that was left out, with the error of decoding it alone. */
-function rejectedLine(source: string | Uint8Array, { start, end, index }: InvalidLine): RejectedEvent {
-  const line = source.slice(start, end);
-  const text = (typeof line === "string" ? line : new TextDecoder().decode(line)).trim();
-  try {
-    if (typeof line === "string") scanText(line);
-    else scanBytes(line);
-  } catch (error) {
-    if (error instanceof FerryError) return Object.freeze({ index, error, text });
-    throw error;
-  }
-  // The scan of all lines has rejected it.
-  throw new FerryError("ERR_INTERNAL");
-}
-
 const NONE_REJECTED: readonly RejectedEvent[] = /* @__PURE__ */ Object.freeze([]);
-
-/** The engine has checked that the bytes are UTF-8. If there are as many characters as bytes, all of them are ASCII. */
-const utf8 = /* @__PURE__ */ new TextDecoder("utf-8", { ignoreBOM: true });
-
-function onOneLine(event: Uint8Array): Uint8Array {
-  return event.map((byte) => (byte === 0x0a || byte === 0x0d ? 0x20 : byte));
-}

@@ -18,6 +18,14 @@ export function asBytes(value: ArrayBuffer | ArrayBufferView): Uint8Array {
     : new Uint8Array(value);
 }
 
+/** The bytes themselves, or a copy where platforms refuse to decode them: shared memory, and memory that can be resized. */
+export function unsharedBytes(bytes: Uint8Array): Uint8Array {
+  const { buffer } = bytes;
+  const isUsual =
+    Object.prototype.toString.call(buffer) === "[object ArrayBuffer]" && !("resizable" in buffer && buffer.resizable);
+  return isUsual ? bytes : new Uint8Array(bytes);
+}
+
 /** Encodes Base64, with `Uint8Array.prototype.toBase64` where the runtime has it. */
 export function toBase64(bytes: Uint8Array): string {
   if ("toBase64" in bytes) return (bytes as Uint8Array & { toBase64(): string }).toBase64();

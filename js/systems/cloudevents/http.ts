@@ -5,6 +5,7 @@ import { formatValue, invalidArgument, mustBe } from "../../engine/messages.js";
 import { attributeError } from "./attribute.js";
 import { EventBatch } from "./batch.js";
 import { batchBody } from "./batch-body.js";
+import { decodeEach } from "./batch-each.js";
 import { type BatchOptions, checkOnInvalid } from "./batch-options.js";
 import { type BinaryDetails, collectHeaders, type EventHeaders, eventFromHeaders } from "./binary-mode.js";
 import { type Body, copyBody, type ReadOptions, readDecodedBody } from "./body.js";
@@ -283,12 +284,8 @@ function decodeBatch(
     const opened = openEnvelope(from, body);
     if ("headers" in opened) return decodeBatch(opened.headers, opened.body, { ...options, from: undefined });
     const { texts, toJson } = opened;
-    return EventBatch.each(
-      texts.length,
-      (index) => scanText(toJson(texts[index]!), lenient),
-      (index) => texts[index]!,
-      onInvalid,
-    );
+    const decodeAt = (index: number) => scanText(toJson(texts[index]!), lenient);
+    return EventBatch.ofDecoded(decodeEach(texts.length, decodeAt, (index) => texts[index]!, onInvalid));
   }
   const pairs = pairsOf(headers);
   const eventHeaders = collectHeaders(pairs);
