@@ -10,7 +10,7 @@ mod sequence;
 mod validate;
 
 pub use context::ScanContext;
-pub use sequence::{EventSink, Sequence, SequenceOptions, max_rows, scan_sequence, scan_sequence_into};
+pub use sequence::{EventSink, Sequence, SequenceOptions, max_rows, scan_sequence_into};
 
 use event::scan_event;
 

@@ -21,6 +21,7 @@ use crate::cloudevents::filter::dialects::{FilterError, compile_expression, comp
 use crate::cloudevents::filter::program::Program;
 use crate::cloudevents::filter::run::{Outcome, Runner};
 use crate::cloudevents::filter::scanned::{Notes, ScannedEvent};
+use crate::cloudevents::filter::select::Selector;
 use crate::cloudevents::filter::value::{Value, int_text};
 use crate::cloudevents::json::{SequenceOptions, scan_sequence_into};
 
@@ -36,6 +37,8 @@ struct State {
     notes: Notes,
     /// The length of the text of the last batch.
     len: usize,
+    /// The JSON Pointer of `find`.
+    pointer: Vec<u8>,
 }
 
 static STATE: Shared<UnsafeCell<State>> = Shared(UnsafeCell::new(State {
@@ -44,6 +47,7 @@ static STATE: Shared<UnsafeCell<State>> = Shared(UnsafeCell::new(State {
     programs: Vec::new(),
     notes: Notes::new(),
     len: 0,
+    pointer: Vec::new(),
 }));
 
 /// The state, for one export.
@@ -84,16 +88,53 @@ pub fn scan_noted(len: usize, lines: u32, in_bytes: bool, is_trusted: bool) -> u
     scan_sequence_into::<Native, _>(parts.text, options, parts.rows, &mut parts.context, &mut state.notes)
 }
 
-/// Finds a value in the input, JSON that was checked before, by the JSON Pointer in the scratch space. Its positions in
-/// UTF-16 units are left as the extent of the row in the table. Returns 0 if there is none, or 1.
+/// Takes the content of the buffer as the JSON Pointer of [`find`].
 #[wasm_bindgen]
-pub fn find(len: usize, pointer_len: usize) -> u32 {
+pub fn set_pointer() {
+    let state = state();
+    state.pointer = core::mem::take(&mut state.buffer);
+}
+
+/// What `find` has found, see `js/engine/ports.ts`.
+const NOTHING: u32 = 0;
+const JSON: u32 = 1;
+const PLAIN_STRING: u32 = 2;
+const NUMBER: u32 = 3;
+const INTEGER: u32 = 4;
+
+/// Finds a value in the input, JSON that was checked before, by the pointer. Its positions in UTF-16 units are left as the
+/// extent of the row in the table. Returns 0 if there is none, 1 for JSON, 2 for the content of a string without escapes, 3
+/// for a number; 4 for an integer of 32 bits without a sign, which is itself the start of that extent.
+#[wasm_bindgen]
+pub fn find(len: usize) -> u32 {
     let parts = arena::parts(len);
-    let (pointer, scratch) = parts.context.scratch.split_at_mut_checked(pointer_len).unwrap_or_default();
-    let Ok(Some((kind, span))) = find_pointer::<Native>(parts.text, pointer, scratch) else { return 0 };
-    let quotes = usize::from(kind == Kind::String);
-    parts.context.table.row.set_extent((span.start_unit - quotes) as u32, (span.end_unit + quotes) as u32);
-    1
+    let Ok(Some((kind, span))) = find_pointer::<Native>(parts.text, &state().pointer, parts.context.scratch)
+    else {
+        return NOTHING;
+    };
+    let row = &mut parts.context.table.row;
+    if kind == Kind::Number
+        && span.is_plain
+        && let Some(value) = small_integer(parts.text.get(span.start, span.end))
+    {
+        row.set_extent(value, 0);
+        return INTEGER;
+    }
+    let quotes = usize::from(kind == Kind::String && span.has_escapes);
+    row.set_extent((span.start_unit - quotes) as u32, (span.end_unit + quotes) as u32);
+    match kind {
+        Kind::String if !span.has_escapes => PLAIN_STRING,
+        Kind::Number => NUMBER,
+        _ => JSON,
+    }
+}
+
+/// The integer that digits are.
+fn small_integer(digits: &[u8]) -> Option<u32> {
+    if digits.len() > 10 || digits.first() == Some(&b'-') {
+        return None;
+    }
+    u32::try_from(digits.iter().fold(0, |value, digit| value * 10 + u64::from(digit - b'0'))).ok()
 }
 
 /// Compiles the JSON of a filter, or an expression, of `len` bytes, with the JSON of the functions behind it. Returns the
@@ -210,10 +251,10 @@ pub fn select(program: usize) -> usize {
     let parts = arena::parts(state.len);
     let Some(program) = program_of(&state.programs, program) else { return 0 };
     let (rows, notes) = (&*parts.rows, &state.notes);
-    let mut runner = Runner::default();
+    let mut selector = Selector::new(program);
     state.selection.retain(|index| {
         ScannedEvent::new(parts.text, rows, notes, *index as usize)
-            .is_some_and(|event| runner.matches(program, &event))
+            .is_some_and(|event| selector.selects(&event))
     });
     state.selection.len()
 }

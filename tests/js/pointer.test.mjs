@@ -127,3 +127,42 @@ test("a bad pointer is an invalid argument", () => {
       String(pointer),
     );
 });
+
+test("two pointers in turns, and the same one after another batch and a longer pointer, find their own values", () => {
+  Filter.sql("TRUE");
+  const long = `/${"x".repeat(5000)}`;
+  for (let n = 0; n < 20; n++) {
+    const make = () => CloudEvent.fromJSON(`{${base},"data":{"a":${n},"b":"${n}","${long.slice(1)}":[${n}]}}`);
+    assert.deepEqual([make().at("/a"), make().at("/b"), make().at("/a"), make().at("/a")], [n, `${n}`, n, n]);
+    EventBatch.parse(`[${json}]`).filter(Filter.sql(`id = '${n}'`));
+    assert.deepEqual([make().at("/a"), make().at(long), make().at("/b")], [n, [n], `${n}`]);
+  }
+});
+
+test("numbers and strings are those of JSON.parse", () => {
+  Filter.sql("TRUE");
+  const texts = [
+    "0",
+    "-0",
+    "1e3",
+    "-1.5E-7",
+    "7",
+    "-7",
+    "4294967295",
+    "4294967296",
+    "9999999999",
+    "12345678901234567890",
+    "1e999",
+    '""',
+    '"a"',
+    '"\\u0000"',
+    '"\\\\"',
+    '"é"',
+    "true",
+    "null",
+  ];
+  for (const text of texts) {
+    const found = CloudEvent.fromJSON(`{${base},"data":{"é😀":1,"v":${text}}}`).at("/v");
+    assert.ok(Object.is(found, JSON.parse(text)), text);
+  }
+});

@@ -2,12 +2,12 @@
 
 use eventferry::base::json::block::Swar;
 use eventferry::base::json::padded::{Padded, pad};
-use eventferry::cloudevents::json::{
-    ScanContext, Sequence, SequenceOptions, max_rows, scan_document, scan_sequence_into,
-};
+use eventferry::cloudevents::json::{ScanContext, Sequence, SequenceOptions, scan_document};
 use eventferry::cloudevents::layout::Layout;
 use eventferry::cloudevents::table::{Row, Table};
 use eventferry::engine::jitter::Rng;
+
+use crate::rows::scan_rows;
 
 const HEAD: &str = r#"{"specversion":"1.0","id":"1","source":"/s","type":"t","data":"#;
 
@@ -27,17 +27,11 @@ fn scan(text: &[u8], layout: &mut Layout) -> Result<Row, u32> {
 }
 
 fn scan_batch(text: &[u8], is_trusted: bool) -> Result<Vec<Row>, u32> {
-    let bytes = pad(text);
-    let mut scratch = vec![0; bytes.len()];
-    let (mut table, mut layout) = (Table::new(), Layout::new());
-    let mut rows = vec![Row::EMPTY; max_rows(text.len())];
-    let mut context = ScanContext { scratch: &mut scratch, table: &mut table, layout: &mut layout };
     let options =
         SequenceOptions { sequence: Sequence::Batch, in_bytes: false, is_trusted, skips_invalid: false };
-    let padded = Padded::new(&bytes).expect("padded");
-    match scan_sequence_into::<Swar, _>(padded, options, &mut rows, &mut context, &mut ()) {
-        0 => Ok(rows[..table.index as usize].to_vec()),
-        code => Err(code),
+    match scan_rows::<Swar>(text, options, &mut ()) {
+        (0, rows, _) => Ok(rows),
+        (code, ..) => Err(code),
     }
 }
 

@@ -3,15 +3,15 @@
 use eventferry::base::error::Code;
 use eventferry::base::json::block::Swar;
 use eventferry::base::json::padded::{Padded, pad};
-use eventferry::cloudevents::json::{
-    ScanContext, Sequence, is_json_text, max_rows, scan_document, scan_sequence,
-};
+use eventferry::cloudevents::json::{ScanContext, Sequence, SequenceOptions, is_json_text, scan_document};
 use eventferry::cloudevents::layout::Layout;
 use eventferry::cloudevents::member::Member;
 use eventferry::cloudevents::table::{Row, Table, UNPACKED};
 use eventferry::engine::jitter::Rng;
 use serde_json::Value;
 use serde_json::de::IoRead;
+
+use crate::rows::scan_rows;
 
 /// Scans one event: 0 or the number of a code, and the table.
 fn scan(text: &[u8], layout: &mut Layout) -> (u32, Table) {
@@ -334,21 +334,9 @@ fn each_line_is_an_event_and_empty_lines_are_skipped() {
 }
 
 fn scan_all(text: &str, sequence: Sequence, in_bytes: bool) -> (u32, Vec<Row>) {
-    let bytes = pad(text.as_bytes());
-    let mut scratch = vec![0; bytes.len()];
-    let mut table = Table::new();
-    let mut layout = Layout::new();
-    let mut rows = vec![Row::EMPTY; max_rows(text.len())];
-    let mut context = ScanContext { scratch: &mut scratch, table: &mut table, layout: &mut layout };
-    let code = scan_sequence::<Swar>(
-        Padded::new(&bytes).expect("padded"),
-        sequence,
-        in_bytes,
-        &mut rows,
-        &mut context,
-    );
-    rows.truncate(if code == 0 { table.index as usize } else { 0 });
-    (code, rows)
+    let options = SequenceOptions { sequence, in_bytes, is_trusted: false, skips_invalid: false };
+    let (code, rows, _) = scan_rows::<Swar>(text.as_bytes(), options, &mut ());
+    (code, if code == 0 { rows } else { Vec::new() })
 }
 
 #[test]

@@ -10,11 +10,13 @@ use eventferry::cloudevents::filter::dialects::{compile_expression, compile_filt
 use eventferry::cloudevents::filter::program::Program;
 use eventferry::cloudevents::filter::run::{Outcome, Runner};
 use eventferry::cloudevents::filter::scanned::{Notes, ScannedEvent};
+use eventferry::cloudevents::filter::select::Selector;
 use eventferry::cloudevents::filter::value::{Errors, Value};
-use eventferry::cloudevents::json::{ScanContext, Sequence, SequenceOptions, max_rows, scan_sequence_into};
-use eventferry::cloudevents::layout::Layout;
-use eventferry::cloudevents::table::{Row, Table};
+use eventferry::cloudevents::json::{Sequence, SequenceOptions};
+use eventferry::cloudevents::table::Row;
 use serde_json::{Value as Json, json};
+
+use crate::rows::scan_rows;
 
 mod matches;
 
@@ -31,16 +33,12 @@ impl Batch {
     }
 
     fn scan_text(text: &str, is_trusted: bool) -> Self {
-        let bytes = pad(text.as_bytes());
-        let mut rows = vec![Row::EMPTY; max_rows(bytes.len())];
-        let (mut scratch, mut table, mut layout) = (vec![0; bytes.len()], Table::new(), Layout::new());
-        let mut context = ScanContext { scratch: &mut scratch, table: &mut table, layout: &mut layout };
         let mut notes = Notes::new();
         let options =
             SequenceOptions { sequence: Sequence::Batch, in_bytes: true, is_trusted, skips_invalid: false };
-        let padded = Padded::new(&bytes).expect("padded");
-        let code = scan_sequence_into::<Swar, _>(padded, options, &mut rows, &mut context, &mut notes);
+        let (code, rows, table) = scan_rows::<Swar>(text.as_bytes(), options, &mut notes);
         assert_eq!(code, 0, "{text}: reason {}", table.reason);
+        let bytes = pad(text.as_bytes());
         Self { bytes, rows, notes }
     }
 

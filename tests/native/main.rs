@@ -23,6 +23,7 @@ mod glassflow_management;
 mod headers;
 mod json_texts;
 mod outbox;
+mod rows;
 mod streams;
 mod tables;
 mod world;

@@ -29,7 +29,7 @@ import { isSameAttribute, isSameData } from "./equality.js";
 import { type CloudEventInit, partsFromInit } from "./init.js";
 import { adviseLenient, checkLenient, type Lenient, type LenientOptions, siftJson } from "./lenient.js";
 import { stringifyData } from "./json-data.js";
-import { checkPointer, findJson, walk } from "./pointer.js";
+import { checkPointer, findJson, NOT_SEARCHED, walk } from "./pointer.js";
 import { readEvent, rejected, type ScannedConstructor } from "./table.js";
 import { TextDecoder } from "../../platform/text.js";
 
@@ -200,10 +200,10 @@ export class CloudEvent<T = unknown> implements Payload {
     checkPointer(pointer);
     // Text that was checked, and is not parsed yet.
     const found =
-      CloudEvent.#dataOf(this) === undefined && this.rawKind === "json"
+      this.rawKind === "json" && CloudEvent.#dataOf(this) === undefined
         ? findJson(this.rawData as string, pointer)
-        : undefined;
-    return found ? found.value : walk(this.data, pointer);
+        : NOT_SEARCHED;
+    return found === NOT_SEARCHED ? walk(this.data, pointer) : found;
   }
 
   /** A copy of the payload as bytes, exactly as they arrived: for data in JSON, the bytes of its JSON text. */

@@ -1,13 +1,11 @@
 /** One value in JSON by its JSON Pointer (RFC 6901). */
 import { mustBe } from "../../engine/messages.js";
 
-/** What was found in a JSON text. */
-export interface Found {
-  readonly value: unknown;
-}
+/** A finder leaves the value to a walk through the parsed data. */
+export const NOT_SEARCHED: unique symbol = Symbol();
 
-/** Finds a value in JSON text that was checked before. `undefined` if it leaves that to a walk through the parsed value. */
-export type PointerFinder = (text: string, pointer: string) => Found | undefined;
+/** Finds a value in JSON text that was checked before. `undefined` if there is none. */
+export type PointerFinder = (text: string, pointer: string) => unknown;
 
 let finder: PointerFinder | undefined;
 
@@ -17,7 +15,7 @@ export function findPointersWith(other: PointerFinder): void {
 }
 
 /** The value in a JSON text, without parsing the rest, if a module does that. */
-export const findJson: PointerFinder = (text, pointer) => finder?.(text, pointer);
+export const findJson: PointerFinder = (text, pointer) => (finder ? finder(text, pointer) : NOT_SEARCHED);
 
 /** The pointer that was checked last. A program has few of them. */
 let checked = "";

@@ -7,8 +7,14 @@ pub trait Block {
     /// all below U+0020, DEL and all outside ASCII. Bit 0 is the first byte.
     fn string_stops(bytes: &[u8; 16]) -> u32;
 
-    /// The bytes that matter to what skips arrays and objects by their brackets.
-    fn structure(bytes: &[u8; 16]) -> Structure;
+    /// The quotes and brackets in 64 bytes.
+    fn structure(bytes: &[u8; 64]) -> Structure;
+
+    /// Whether 64 bytes have a backslash or one outside ASCII: if not, none is in [`Special`].
+    fn has_special(bytes: &[u8; 64]) -> bool;
+
+    /// The rare bytes that matter to what skips arrays and objects by their brackets.
+    fn special(bytes: &[u8; 64]) -> Special;
 
     /// One bit for each digit.
     fn digits(bytes: &[u8; 16]) -> u32;
@@ -22,15 +28,24 @@ pub trait Block {
 
 /// One bit for each byte of a kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Structure<T = u32> {
+pub struct Structure {
     /// `"`
-    pub quotes: T,
+    pub quotes: u64,
+    /// `{` and `[`
+    pub opening: u64,
+    /// `}` and `]`
+    pub closing: u64,
+}
+
+/// One bit for each byte of a kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Special {
     /// `\\`
-    pub backslashes: T,
-    /// `{`, `[`, `}` and `]`
-    pub brackets: T,
-    /// All outside ASCII.
-    pub non_ascii: T,
+    pub backslashes: u64,
+    /// Bytes of UTF-8 that are not the first one of a character.
+    pub continuations: u64,
+    /// The first bytes of characters with four bytes, which have two UTF-16 units.
+    pub long_starts: u64,
 }
 
 /// SIMD within a register: two 64-bit integers of eight bytes each.
@@ -44,16 +59,27 @@ impl Block for Swar {
     }
 
     #[inline(always)]
-    fn structure(bytes: &[u8; 16]) -> Structure {
-        // `[` and `{`, and `]` and `}`, differ in one bit.
+    fn structure(bytes: &[u8; 64]) -> Structure {
         Structure {
-            quotes: each_word(bytes, |word| bytes_equal(word, b'"')),
-            backslashes: each_word(bytes, |word| bytes_equal(word, b'\\')),
-            brackets: each_word(bytes, |word| {
-                let folded = word | (0x20 * ONES);
-                bytes_equal(folded, b'{') | bytes_equal(folded, b'}')
-            }),
-            non_ascii: each_word(bytes, |word| word),
+            quotes: each_block(bytes, |word| bytes_equal(word, b'"')),
+            // `[` and `{`, and `]` and `}`, differ in one bit.
+            opening: each_block(bytes, |word| bytes_equal(word | (0x20 * ONES), b'{')),
+            closing: each_block(bytes, |word| bytes_equal(word | (0x20 * ONES), b'}')),
+        }
+    }
+
+    #[inline(always)]
+    fn has_special(bytes: &[u8; 64]) -> bool {
+        each_block(bytes, |word| word | bytes_equal(word, b'\\')) != 0
+    }
+
+    #[inline(always)]
+    fn special(bytes: &[u8; 64]) -> Special {
+        Special {
+            backslashes: each_block(bytes, |word| bytes_equal(word, b'\\')),
+            // The next bit of each byte moves to the high one; what comes from the byte before is masked.
+            continuations: each_block(bytes, |word| word & !(word << 1)),
+            long_starts: each_block(bytes, |word| word & (word << 1) & (word << 2) & (word << 3)),
         }
     }
 
@@ -86,6 +112,17 @@ const HIGH: u64 = 0x80 * ONES;
 fn each_word(bytes: &[u8; 16], mark: impl Fn(u64) -> u64) -> u32 {
     let wide = u128::from_le_bytes(*bytes);
     gather(mark(wide as u64) & HIGH) | gather(mark((wide >> 64) as u64) & HIGH) << 8
+}
+
+/// The marks of [`each_word`] in four blocks.
+#[inline(always)]
+fn each_block(bytes: &[u8; 64], mark: impl Fn(u64) -> u64) -> u64 {
+    bytes
+        .as_chunks::<16>()
+        .0
+        .iter()
+        .rev()
+        .fold(0, |marks, block| marks << 16 | u64::from(each_word(block, &mark)))
 }
 
 /// Sets the high bit of each byte that equals `byte`.
@@ -128,11 +165,11 @@ const fn not_zero(low: u64) -> u64 {
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 mod simd {
     use core::arch::wasm32::{
-        i8x16_lt, i8x16_splat, u8x16_add, u8x16_all_true, u8x16_bitmask, u8x16_eq, u8x16_lt, u8x16_splat,
-        u8x16_sub, v128_or,
+        i8x16_lt, i8x16_splat, u8x16_add, u8x16_all_true, u8x16_bitmask, u8x16_eq, u8x16_gt, u8x16_lt,
+        u8x16_splat, u8x16_sub, v128, v128_or,
     };
 
-    use super::Structure;
+    use super::{Special, Structure};
 
     /// One 128-bit register.
     pub struct Simd;
@@ -150,17 +187,36 @@ mod simd {
         }
 
         #[inline(always)]
-        fn structure(bytes: &[u8; 16]) -> Structure {
-            let block = load(bytes);
-            let equal = |block, byte| u8x16_eq(block, u8x16_splat(byte));
+        fn structure(bytes: &[u8; 64]) -> Structure {
             // `[` and `{`, and `]` and `}`, differ in one bit.
-            let folded = v128_or(block, u8x16_splat(0x20));
+            let folded = |block| v128_or(block, u8x16_splat(0x20));
             Structure {
-                quotes: u8x16_bitmask(equal(block, b'"')) as u32,
-                backslashes: u8x16_bitmask(equal(block, b'\\')) as u32,
-                brackets: u8x16_bitmask(v128_or(equal(folded, b'{'), equal(folded, b'}'))) as u32,
-                non_ascii: u8x16_bitmask(block) as u32,
+                quotes: each_block(bytes, |block| u8x16_eq(block, u8x16_splat(b'"'))),
+                opening: each_block(bytes, |block| u8x16_eq(folded(block), u8x16_splat(b'{'))),
+                closing: each_block(bytes, |block| u8x16_eq(folded(block), u8x16_splat(b'}'))),
             }
+        }
+
+        #[inline(always)]
+        fn has_special(bytes: &[u8; 64]) -> bool {
+            // Bytes outside ASCII have the high bit, and so has each byte that was found equal.
+            let marks = |block| v128_or(block, u8x16_eq(block, u8x16_splat(b'\\')));
+            let (a, b, c, d) = blocks(bytes);
+            u8x16_bitmask(v128_or(v128_or(marks(a), marks(b)), v128_or(marks(c), marks(d)))) != 0
+        }
+
+        // Few texts need it: a loop takes less room.
+        #[inline(never)]
+        fn special(bytes: &[u8; 64]) -> Special {
+            let mut special = Special::default();
+            for block in bytes.as_chunks::<16>().0.iter().rev().map(load) {
+                let add = |bits: &mut u64, marks| *bits = *bits << 16 | u64::from(u8x16_bitmask(marks));
+                add(&mut special.backslashes, u8x16_eq(block, u8x16_splat(b'\\')));
+                // As signed numbers, 0x80 to 0xbf are the lowest ones.
+                add(&mut special.continuations, i8x16_lt(block, i8x16_splat(-0x40)));
+                add(&mut special.long_starts, u8x16_gt(block, u8x16_splat(0xef)));
+            }
+            special
         }
 
         #[inline(always)]
@@ -193,10 +249,34 @@ mod simd {
         unsafe_code,
         reason = "the load intrinsic takes a pointer; a reference to sixteen bytes can be read"
     )]
-    const fn load(bytes: &[u8; 16]) -> core::arch::wasm32::v128 {
+    const fn load(bytes: &[u8; 16]) -> v128 {
         // SAFETY: `bytes` points to sixteen readable bytes; a v128 has no invalid patterns and the read is
         // unaligned.
-        unsafe { bytes.as_ptr().cast::<core::arch::wasm32::v128>().read_unaligned() }
+        unsafe { bytes.as_ptr().cast::<v128>().read_unaligned() }
+    }
+
+    /// The four blocks of 64 bytes. A tuple, because an array would be made in memory.
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "as for `load`")]
+    const fn blocks(bytes: &[u8; 64]) -> (v128, v128, v128, v128) {
+        let start = bytes.as_ptr().cast::<v128>();
+        // SAFETY: `bytes` has four times sixteen readable bytes; see `load`.
+        unsafe {
+            (
+                start.read_unaligned(),
+                start.add(1).read_unaligned(),
+                start.add(2).read_unaligned(),
+                start.add(3).read_unaligned(),
+            )
+        }
+    }
+
+    /// The high bits of what `mark` makes of each block.
+    #[inline(always)]
+    fn each_block(bytes: &[u8; 64], mark: impl Fn(v128) -> v128) -> u64 {
+        let (a, b, c, d) = blocks(bytes);
+        let bits = |block| u64::from(u8x16_bitmask(mark(block)));
+        bits(a) | bits(b) << 16 | bits(c) << 32 | bits(d) << 48
     }
 }
 
@@ -239,23 +319,46 @@ mod tests {
     }
 
     #[test]
-    fn brackets_digits_and_bytes_outside_ascii_are_found_at_every_index() {
+    fn digits_are_found_at_every_index() {
         for byte in 0..=255u8 {
             for at in 0..16 {
-                for filler in [b'a', 0xff, b' ', b'z', 0x5c ^ 0x20, 0x1b, b'0', b'/'] {
+                for filler in [b'a', 0xff, b' ', b'z', 0x1b, b'0', b'/'] {
                     let mut bytes = [filler; 16];
                     bytes[at] = byte;
+                    let expected = bytes
+                        .iter()
+                        .enumerate()
+                        .fold(0, |mask, (i, b)| mask | u32::from(b.is_ascii_digit()) << i);
+                    assert_eq!(Swar::digits(&bytes), expected, "{bytes:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn quotes_brackets_backslashes_and_bytes_outside_ascii_are_found_at_every_index() {
+        for byte in 0..=255u8 {
+            for at in 0..64 {
+                for filler in [b'a', 0xff, b' ', b'z', 0x5c ^ 0x20, 0x1b, 0xbf, 0xef, b'\\'] {
+                    let mut bytes = [filler; 64];
+                    bytes[at] = byte;
                     let mask = |is_marked: fn(u8) -> bool| {
-                        bytes.iter().enumerate().fold(0, |mask, (i, b)| mask | u32::from(is_marked(*b)) << i)
+                        bytes.iter().enumerate().fold(0, |mask, (i, b)| mask | u64::from(is_marked(*b)) << i)
                     };
                     let expected = Structure {
                         quotes: mask(|b| b == b'"'),
-                        backslashes: mask(|b| b == b'\\'),
-                        brackets: mask(|b| matches!(b, b'{' | b'[' | b'}' | b']')),
-                        non_ascii: mask(|b| !b.is_ascii()),
+                        opening: mask(|b| matches!(b, b'{' | b'[')),
+                        closing: mask(|b| matches!(b, b'}' | b']')),
                     };
                     assert_eq!(Swar::structure(&bytes), expected, "{bytes:?}");
-                    assert_eq!(Swar::digits(&bytes), mask(|b| b.is_ascii_digit()), "{bytes:?}");
+                    let special = Special {
+                        backslashes: mask(|b| b == b'\\'),
+                        continuations: mask(|b| matches!(b, 0x80..=0xbf)),
+                        long_starts: mask(|b| b >= 0xf0),
+                    };
+                    assert_eq!(Swar::special(&bytes), special, "{bytes:?}");
+                    let has_special = bytes.iter().any(|b| *b == b'\\' || !b.is_ascii());
+                    assert_eq!(Swar::has_special(&bytes), has_special, "{bytes:?}");
                 }
             }
         }

@@ -13,7 +13,7 @@ pub const PADDING: usize = 64;
 /// Why the unchecked reads of the scanner are sound: it moves forward only over bytes that it has read as
 /// non-zero (one at a time, or sixteen of them), and [`PADDING`] zeros follow the text. So its position never
 /// passes the first zero, and a read of up to sixteen bytes there ends within the padding. What reads [`PADDING`] bytes
-/// at once compares its position with the length of the text before.
+/// at once compares its position with the length of the text.
 #[derive(Clone, Copy, Debug)]
 pub struct Padded<'a> {
     bytes: &'a [u8],
@@ -66,6 +66,16 @@ impl<'a> Padded<'a> {
         debug_assert!(pos + 16 <= self.bytes.len());
         // SAFETY: see the documentation of the type.
         unsafe { &*self.bytes.as_ptr().add(pos).cast::<[u8; 16]>() }
+    }
+
+    /// The [`PADDING`] bytes from a position in the text, or from its end.
+    #[inline(always)]
+    pub(crate) fn wide_block_at(&self, pos: usize) -> Option<&'a [u8; PADDING]> {
+        if pos > self.len {
+            return None;
+        }
+        // SAFETY: the text has this position, and `PADDING` bytes follow it.
+        Some(unsafe { &*self.bytes.as_ptr().add(pos).cast::<[u8; PADDING]>() })
     }
 }
 

@@ -31,12 +31,14 @@ pub fn find<B: Block>(
 }
 
 /// The last member with this name of the object that starts here.
+#[inline(always)]
 fn member<'a, B: Block>(
     scanner: &mut Scanner<'a, B>,
     token: &[u8],
     scratch: &mut [u8],
 ) -> ScanResult<Option<Scanner<'a, B>>> {
     let mut found = None;
+    let is_plain = !token.contains(&b'~');
     scanner.expect(b'{')?;
     scanner.skip_space();
     if scanner.eat(b'}') {
@@ -46,9 +48,13 @@ fn member<'a, B: Block>(
         let name = scanner.string()?;
         scanner.colon()?;
         let raw = scanner.text().get(name.start, name.end);
-        if (if name.has_escapes { unescape(raw, scratch) } else { Some(raw) })
-            .is_some_and(|name| is_named(name, token))
-        {
+        let is_found = if is_plain && !name.has_escapes {
+            is_same(raw, token)
+        } else {
+            let name = if name.has_escapes { unescape(raw, scratch) } else { Some(raw) };
+            name.is_some_and(|name| is_named(name, token))
+        };
+        if is_found {
             found = Some(*scanner);
         }
         scanner.value()?;
@@ -59,6 +65,12 @@ fn member<'a, B: Block>(
         scanner.expect(b',')?;
         scanner.skip_space();
     }
+}
+
+/// Whether two names are the same. Most have another length; `==` calls a function for the others.
+#[inline(always)]
+fn is_same(name: &[u8], token: &[u8]) -> bool {
+    name.len() == token.len() && name.iter().zip(token).all(|(a, b)| a == b)
 }
 
 /// The item of the array that starts here, by its index in decimal without leading zeros.
@@ -86,9 +98,6 @@ fn item<'a, B: Block>(scanner: &mut Scanner<'a, B>, token: &[u8]) -> ScanResult<
 
 /// Whether a name is that of a token, in which `~0` stands for `~` and `~1` for `/`.
 fn is_named(mut name: &[u8], mut token: &[u8]) -> bool {
-    if name == token {
-        return !token.contains(&b'~');
-    }
     loop {
         let (byte, rest) = match token {
             [] => return name.is_empty(),

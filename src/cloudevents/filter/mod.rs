@@ -16,6 +16,7 @@
 //! | `run` | steps -> value |
 //! | `functions`, `pattern` | the built-in functions, `LIKE` |
 //! | `attributes` | what a program reads: attributes by name |
+//! | `select` | the events of a scanned batch for which a program is true |
 //! | `scanned` | the attributes of the events of a scanned batch, by their offsets |
 //!
 //! Everything is bounded: the length and the depth of an expression, the steps of a program, and a run, which has no
@@ -29,4 +30,5 @@ mod pattern;
 pub mod program;
 pub mod run;
 pub mod scanned;
+pub mod select;
 pub mod value;

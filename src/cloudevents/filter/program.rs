@@ -148,25 +148,45 @@ impl Program {
         &self.attributes
     }
 
-    /// An attribute, with its number, that must have a text, or the value of the program is false: its first step, if all that
-    /// follows is combined with it by `AND`.
-    pub(super) fn required(&self) -> Option<((u16, &Attribute), &str)> {
-        let [Step::Equals { attribute, text }, Step::And(first), ..] = self.steps.as_slice() else {
-            return None;
+    /// The comparison that comes first, if the value of the program is false without it.
+    pub(super) fn required(&self) -> Option<Required<'_>> {
+        let mut at = 0;
+        let required = loop {
+            match self.steps.get(at..)? {
+                [Step::Sql(_), ..] => at += 1,
+                [Step::Push(Value::Bool(true)), Step::And(_), ..] => at += 2,
+                [Step::Equals { attribute, text }, ..] => break (*attribute, Test::Exact, text),
+                [Step::Test { attribute, test, text }, ..] => break (*attribute, *test, text),
+                _ => return None,
+            }
         };
-        let mut end = *first;
-        // The result of one `AND` is the left operand of the next one.
-        while let Some(Step::And(next)) = self.steps.get(end as usize) {
-            end = *next;
+        // The way from there, with false on the stack.
+        at += 1;
+        while let Some(step) = self.steps.get(at) {
+            match step {
+                Step::And(end) => at = *end as usize,
+                Step::ToBool | Step::EndSql => at += 1,
+                _ => return None,
+            }
         }
-        let found = self.attributes.get(*attribute as usize)?;
-        (end as usize == self.steps.len()).then_some(((*attribute, found), text))
+        let (number, test, text) = required;
+        Some(Required { number, attribute: self.attributes.get(number as usize)?, test, text })
     }
 
     /// Whether it may call functions of the user.
     pub fn calls_user(&self) -> bool {
         self.steps.iter().any(|step| matches!(step, Step::CallUser { .. }))
     }
+}
+
+/// An attribute that must pass a test.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Required<'a> {
+    /// Its index in the program.
+    pub(super) number: u16,
+    pub(super) attribute: &'a Attribute,
+    pub(super) test: Test,
+    pub(super) text: &'a str,
 }
 
 /// Collects the steps of a program.

@@ -163,17 +163,6 @@ impl<'a> Runner<'a> {
         Outcome::Done(value, self.errors)
     }
 
-    /// Whether the value is true, without errors, for a program that calls no functions of the user.
-    pub fn matches(&mut self, program: &'a Program, event: &impl Attributes<'a>) -> bool {
-        // Most events are not wanted, and most often the first comparison says so.
-        if let Some((attribute, text)) = program.required()
-            && event.has_text(attribute.0, attribute.1, Test::Exact, text) != Some(true)
-        {
-            return false;
-        }
-        matches!(self.run(program, event, &[]), Outcome::Done(Value::Bool(true), errors) if errors.is_empty())
-    }
-
     fn attribute(&mut self, program: &Program, event: &impl Attributes<'a>, number: u16) -> Operand<'a> {
         let value =
             program.attributes.get(number as usize).and_then(|attribute| event.get(number, attribute));

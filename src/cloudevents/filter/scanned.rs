@@ -72,8 +72,12 @@ impl Notes {
         self.extras.get(first..end).unwrap_or_default()
     }
 
+    #[inline(always)]
     fn push(&mut self, extra: Extra) -> Result<(), Rejection> {
-        self.extras.try_reserve(1).map_err(|_| out_of_memory())?;
+        // The check is done by `try_reserve` as well, which is a call.
+        if self.extras.len() == self.extras.capacity() {
+            self.extras.try_reserve(1).map_err(|_| out_of_memory())?;
+        }
         self.extras.push(extra);
         Ok(())
     }
@@ -86,7 +90,9 @@ impl EventSink for Notes {
 
     #[inline(always)]
     fn event(&mut self, table: &Table, start: usize, end: usize, units: usize) -> Result<(), Rejection> {
-        self.notes.try_reserve(1).map_err(|_| out_of_memory())?;
+        if self.notes.len() == self.notes.capacity() {
+            self.notes.try_reserve(1).map_err(|_| out_of_memory())?;
+        }
         self.notes.push(Note {
             start: start as u32,
             end: end as u32,
@@ -128,6 +134,12 @@ const STRING_MEMBERS: [Member; 8] = [
     Member::SchemaUrl,
 ];
 
+/// The same as a set.
+const STRING_BITS: u32 = {
+    let [a, b, c, d, e, f, g, h] = STRING_MEMBERS;
+    a.bit() | b.bit() | c.bit() | d.bit() | e.bit() | f.bit() | g.bit() | h.bit()
+};
+
 #[cold]
 const fn out_of_memory() -> Rejection {
     Rejection { code: Code::TooLarge, reason: Reason::TooManyExtensions, target: Target::Document }
@@ -139,23 +151,31 @@ pub struct ScannedEvent<'a> {
     row: &'a Row,
     /// The event.
     text: &'a [u8],
-    extras: &'a [Extra],
     is_ascii: bool,
+    notes: &'a Notes,
+    index: usize,
 }
 
 impl<'a> ScannedEvent<'a> {
     /// The event at an index.
+    #[inline(always)]
     pub fn new(text: Padded<'a>, rows: &'a [Row], notes: &'a Notes, index: usize) -> Option<Self> {
         let (row, note) = (rows.get(index)?, notes.notes.get(index)?);
         Some(Self {
             row,
             text: text.get(note.start as usize, note.end as usize),
-            extras: notes.extras_of(index),
             is_ascii: note.is_ascii,
+            notes,
+            index,
         })
     }
 
+    fn extras(&self) -> &'a [Extra] {
+        self.notes.extras_of(self.index)
+    }
+
     /// The bytes from one unit to another.
+    #[inline(never)]
     fn slice(&self, start: u32, end: u32) -> &'a [u8] {
         let (start, end) = (start as usize, end as usize);
         // Most events have only ASCII, at least up to their data.
@@ -177,6 +197,23 @@ impl<'a> ScannedEvent<'a> {
         core::str::from_utf8(raw).ok().map(|text| Value::Str(Cow::Borrowed(text)))
     }
 
+    /// Whether the value of a known member has no escapes and another length than this one. False if that is not known.
+    #[inline(always)]
+    pub(super) fn has_other_length(&self, attribute: &Attribute, units: u32) -> bool {
+        attribute
+            .member()
+            .is_some_and(|member| self.packed(member).is_some_and(|packed| packed & 0xfff != units))
+    }
+
+    /// The position of a known member without escapes, if the row has it.
+    #[inline(always)]
+    fn packed(&self, member: Member) -> Option<u32> {
+        if self.row.present & !self.row.escaped & STRING_BITS & member.bit() == 0 {
+            return None;
+        }
+        self.row.packed.get(member as usize).copied().filter(|packed| *packed > UNPACKED)
+    }
+
     /// The value of a known member, if it has its meaning in the version of the event.
     fn member(&self, member: Member) -> Option<Value<'a>> {
         if member == Member::Specversion {
@@ -189,7 +226,7 @@ impl<'a> ScannedEvent<'a> {
         // The members after these have other positions there.
         match self.row.packed.get(..=Member::SchemaUrl as usize)?.get(member as usize).copied()? {
             0 => None,
-            UNPACKED => self.extras.iter().find_map(|extra| match extra {
+            UNPACKED => self.extras().iter().find_map(|extra| match extra {
                 Extra::Member { member: found, start, end } if *found == member => {
                     self.string(*start, *end, has_escapes)
                 }
@@ -200,7 +237,7 @@ impl<'a> ScannedEvent<'a> {
     }
 
     fn extension(&self, name: &str) -> Option<Value<'a>> {
-        let extension = self.extras.iter().find_map(|extra| match extra {
+        let extension = self.extras().iter().find_map(|extra| match extra {
             Extra::Extension(extension) if self.is_named(extension, name) => Some(extension),
             _ => None,
         })?;
@@ -230,16 +267,14 @@ impl<'a> Attributes<'a> for ScannedEvent<'a> {
     fn get(&self, _: u16, attribute: &Attribute) -> Option<Value<'a>> {
         let known = attribute.member().and_then(|member| self.member(member));
         // `schemaurl` is an extension attribute in 1.0, and `dataschema` in 0.3.
-        known.or_else(|| if self.extras.is_empty() { None } else { self.extension(attribute.name()) })
+        known.or_else(|| self.extension(attribute.name()))
     }
 
     #[inline(never)]
     fn has_text(&self, number: u16, attribute: &Attribute, test: Test, text: &str) -> Option<bool> {
         // Nearly all strings can be compared where they stand.
         if let Some(member) = attribute.member()
-            && self.row.present & !self.row.escaped & member.bit() != 0
-            && STRING_MEMBERS.contains(&member)
-            && let Some(packed @ 2..) = self.row.packed.get(member as usize).copied()
+            && let Some(packed) = self.packed(member)
         {
             let value = self.slice(packed >> 12, (packed >> 12) + (packed & 0xfff));
             return Some(test.passes(value, text.as_bytes()));

@@ -60,20 +60,8 @@ impl EventSink for () {
 }
 
 /// Scans a sequence of events and writes a row for each. The extent of the event is in UTF-16 units or in bytes; all
-/// other positions count from the start of the event. `rows` must have [`max_rows`] elements. Returns 0 or the number
-/// of a code.
-pub fn scan_sequence<B: Block>(
-    text: Padded<'_>,
-    sequence: Sequence,
-    in_bytes: bool,
-    rows: &mut [Row],
-    context: &mut ScanContext<'_>,
-) -> u32 {
-    let options = SequenceOptions { sequence, in_bytes, is_trusted: false, skips_invalid: false };
-    scan_sequence_into::<B, ()>(text, options, rows, context, &mut ())
-}
-
-/// The same, with a sink for the events.
+/// other positions count from the start of the event. `rows` must have [`max_rows`] elements. The sink takes note of the
+/// events. Returns 0 or the number of a code.
 pub fn scan_sequence_into<B: Block, S: EventSink>(
     text: Padded<'_>,
     options: SequenceOptions,

@@ -5,17 +5,21 @@
 //! matches if and only if the value is `true` without errors.
 #![no_main]
 
+#[path = "../../native/rows.rs"]
+mod rows;
+
 use eventferry::base::json::block::Swar;
 use eventferry::base::json::padded::{Padded, pad};
 use eventferry::cloudevents::filter::attributes::ListedAttributes;
 use eventferry::cloudevents::filter::dialects::{compile_expression, compile_filter, read_functions};
 use eventferry::cloudevents::filter::run::{Outcome, Runner};
 use eventferry::cloudevents::filter::scanned::{Notes, ScannedEvent};
+use eventferry::cloudevents::filter::select::Selector;
 use eventferry::cloudevents::filter::value::Value;
-use eventferry::cloudevents::json::{ScanContext, Sequence, SequenceOptions, max_rows, scan_sequence_into};
-use eventferry::cloudevents::layout::Layout;
-use eventferry::cloudevents::table::{Row, Table};
+use eventferry::cloudevents::json::{Sequence, SequenceOptions};
+use eventferry::cloudevents::table::Row;
 use libfuzzer_sys::fuzz_target;
+use rows::scan_rows;
 use serde_json::{Map, Value as Json, json};
 
 /// The attributes whose values the input chooses.
@@ -38,8 +42,9 @@ fuzz_target!(|input: &[u8]| {
         }
     };
     let event = event_of(values);
-    let bytes = pad(format!("[{event}]").as_bytes());
-    let Some((rows, notes)) = scan(&bytes) else { return };
+    let batch = format!("[{event}]");
+    let Some((rows, notes)) = scan(batch.as_bytes()) else { return };
+    let bytes = pad(batch.as_bytes());
     let padded = Padded::new(&bytes).expect("padded");
     let scanned = ScannedEvent::new(padded, &rows, &notes, 0).expect("one event");
     let list: Vec<&Json> = program.attributes().iter().map(|attribute| &event[attribute.name()]).collect();
@@ -59,6 +64,11 @@ fuzz_target!(|input: &[u8]| {
                     panic!("{expression}: the filter calls a function that the expression does not call")
                 };
                 assert_eq!(found, Value::Bool(matches), "{expression}");
+                if !program.calls_user() {
+                    for program in [&program, &filter] {
+                        assert_eq!(Selector::new(program).selects(&scanned), matches, "{expression}");
+                    }
+                }
                 return;
             }
             Outcome::Call { function, arguments } => {
@@ -90,10 +100,7 @@ fn event_of(values: &str) -> Json {
 }
 
 /// `None` if the values make no event.
-fn scan(bytes: &[u8]) -> Option<(Vec<Row>, Notes)> {
-    let mut rows = vec![Row::EMPTY; max_rows(bytes.len())];
-    let (mut scratch, mut table, mut layout) = (vec![0; bytes.len()], Table::new(), Layout::new());
-    let mut context = ScanContext { scratch: &mut scratch, table: &mut table, layout: &mut layout };
+fn scan(text: &[u8]) -> Option<(Vec<Row>, Notes)> {
     let mut notes = Notes::new();
     let options = SequenceOptions {
         sequence: Sequence::Batch,
@@ -101,9 +108,8 @@ fn scan(bytes: &[u8]) -> Option<(Vec<Row>, Notes)> {
         is_trusted: false,
         skips_invalid: false,
     };
-    let padded = Padded::new(bytes).expect("padded");
-    (scan_sequence_into::<Swar, _>(padded, options, &mut rows, &mut context, &mut notes) == 0)
-        .then_some((rows, notes))
+    let (code, rows, _) = scan_rows::<Swar>(text, options, &mut notes);
+    (code == 0).then_some((rows, notes))
 }
 
 /// What the functions return. `DOUBLE` fails for odd numbers.

@@ -2,15 +2,17 @@
 //! events is accepted and all have the same version. The first byte chooses between batch and NDJSON.
 #![no_main]
 
+#[path = "../../native/rows.rs"]
+mod rows;
 #[path = "scan.rs"]
 mod scan;
 
 use eventferry::base::json::block::Swar;
-use eventferry::base::json::padded::{Padded, pad};
-use eventferry::cloudevents::json::{ScanContext, Sequence, SequenceOptions, max_rows, scan_sequence_into};
+use eventferry::cloudevents::json::{Sequence, SequenceOptions};
 use eventferry::cloudevents::layout::Layout;
-use eventferry::cloudevents::table::{Row, Table};
+use eventferry::cloudevents::table::Row;
 use libfuzzer_sys::fuzz_target;
+use rows::scan_rows;
 use scan::scan;
 use serde_json::value::RawValue;
 
@@ -123,17 +125,8 @@ fn rows_of(text: &[u8], sequence: Sequence, in_bytes: bool) -> Result<Vec<Row>, 
 }
 
 fn rows_with(text: &[u8], options: SequenceOptions) -> Result<Vec<Row>, u32> {
-    let bytes = pad(text);
-    let mut scratch = vec![0; bytes.len()];
-    let (mut table, mut layout) = (Table::new(), Layout::new());
-    let mut rows = vec![Row::EMPTY; max_rows(text.len())];
-    let mut context = ScanContext { scratch: &mut scratch, table: &mut table, layout: &mut layout };
-    let padded = Padded::new(&bytes).expect("padded");
-    match scan_sequence_into::<Swar, _>(padded, options, &mut rows, &mut context, &mut ()) {
-        0 => {
-            rows.truncate(table.index as usize);
-            Ok(rows)
-        }
-        code => Err(code),
+    match scan_rows::<Swar>(text, options, &mut ()) {
+        (0, rows, _) => Ok(rows),
+        (code, ..) => Err(code),
     }
 }

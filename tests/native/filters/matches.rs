@@ -27,16 +27,60 @@ fn an_event_matches_exactly_if_the_value_is_true_without_errors() {
         ("schemaurl = ''", 0),
         ("subject = ''", 0),
         ("'a' = subject", 1),
+        ("subject LIKE 'a%'", 2),
+        ("subject LIKE 'a%' AND region LIKE '%'", 2),
+        ("subject LIKE 'a\\%'", 0),
+        ("subject LIKE 'a_%'", 1),
+        ("subject NOT LIKE 'a%' OR FALSE", 0),
+        ("region LIKE '7%'", 1),
+        ("missing LIKE '%'", 0),
+        ("NOT (missing LIKE '%')", 0),
     ] {
         let program = compile_expression(expression, &[]).expect("valid");
+        let filter = |filter: &Json| compile_filter(&filter.to_string(), &[]).expect("valid");
+        let sql = json!({"sql": expression});
+        let filters = [filter(&sql), filter(&json!([sql])), filter(&json!({"all": [{"all": [sql]}, sql]}))];
         let mut matched = 0;
         for event in [batch.event(0), batch.event(1), batch.event(2), old.event(0)] {
-            let mut runner = Runner::default();
-            let outcome = runner.run(&program, &event, &[]);
+            let outcome = Runner::default().run(&program, &event, &[]);
             let is_true = matches!(outcome, Outcome::Done(Value::Bool(true), errors) if errors.is_empty());
-            assert_eq!(runner.matches(&program, &event), is_true, "{expression}");
+            for program in filters.iter().chain([&program]) {
+                assert_eq!(Selector::new(program).selects(&event), is_true, "{expression}");
+            }
             matched += u32::from(is_true);
         }
         assert_eq!(matched, count, "{expression}");
+    }
+}
+
+#[test]
+fn every_combination_of_two_dialects_selects_what_its_value_says() {
+    let texts = ["my.type", "my", "type", "other"];
+    let tests: Vec<Json> = texts
+        .iter()
+        .flat_map(|text| ["exact", "prefix", "suffix"].map(|dialect| json!({dialect: {"type": text}})))
+        .chain([
+            json!({"exact": {"type": "my.type", "subject": "a"}}),
+            json!({"sql": "type = 'my.type' OR subject = 'x'"}),
+        ])
+        .collect();
+    let batch = Batch::scan(&[event(&json!({"subject": "a"})), event(&json!({"type": "other"}))], false);
+    for first in &tests {
+        for second in &tests {
+            for filter in [
+                json!([first, second]),
+                json!({"any": [first, second]}),
+                json!({"all": [{"not": first}, second]}),
+                json!({"not": {"all": [first, second]}}),
+                json!([{"any": [first, {"not": second}]}, second]),
+            ] {
+                let program = compile_filter(&filter.to_string(), &[]).expect("valid");
+                for event in [batch.event(0), batch.event(1)] {
+                    let outcome = Runner::default().run(&program, &event, &[]);
+                    let is_true = outcome == Outcome::Done(Value::Bool(true), Errors::default());
+                    assert_eq!(Selector::new(&program).selects(&event), is_true, "{filter}");
+                }
+            }
+        }
     }
 }

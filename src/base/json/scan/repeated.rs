@@ -271,18 +271,19 @@ fn value_end<B: Block>(text: Padded<'_>, pos: usize, extra_bytes: usize) -> Opti
         let number = number_end(text, pos);
         return number.is_valid().then(|| (number.end(), extra_bytes));
     }
-    let end = match first {
-        b't' => literal_end(text, pos, b"true"),
-        b'f' => literal_end(text, pos, b"false"),
-        _ => literal_end(text, pos, b"null"),
+    // Not by `starts_with`, which calls a function that compares byte by byte.
+    let word = text.block_at(pos).first_chunk().copied().map_or(0, u32::from_le_bytes);
+    let len = match word {
+        TRUE | NULL => 4,
+        FALS if text.byte_at(pos + 4) == b'e' => 5,
+        _ => return None,
     };
-    Some((end?, extra_bytes))
+    Some((pos + len, extra_bytes))
 }
 
-#[inline(always)]
-fn literal_end(text: Padded<'_>, pos: usize, literal: &[u8]) -> Option<usize> {
-    text.block_at(pos).starts_with(literal).then_some(pos + literal.len())
-}
+const TRUE: u32 = u32::from_le_bytes(*b"true");
+const NULL: u32 = u32::from_le_bytes(*b"null");
+const FALS: u32 = u32::from_le_bytes(*b"fals");
 
 /// The end of a number that has less than sixteen characters and neither sign nor exponent.
 #[inline(always)]

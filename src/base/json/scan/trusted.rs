@@ -3,57 +3,75 @@
 //! It reads 64 bytes at a time, which become sets of one bit for each byte. Other text is no danger: the position is compared
 //! with the length of the text before each step, and the number of open brackets is a counter.
 
-use super::super::block::{Block, Structure};
-use super::super::padded::Padded;
+use super::super::block::{Block, Special, Structure};
 use super::{ScanError, ScanResult, Scanner};
 
 impl<B: Block> Scanner<'_, B> {
     /// Moves over the array or object that starts here.
     #[inline(never)]
     pub(super) fn skip_nested(&mut self) -> ScanResult {
-        let (text, mut pos) = (self.text, self.pos);
-        let mut depth = 0usize;
+        // The bracket that starts here is open.
+        let (mut pos, mut depth) = (self.pos + 1, 1);
         let mut strings = Strings { ends_inside: 0, ends_with_backslash: 0 };
-        while pos <= text.len() {
-            let Structure { quotes, backslashes, brackets, non_ascii } = structure::<B>(text, pos);
-            let mut left = brackets & !strings.next(quotes, backslashes);
-            while left != 0 {
-                let at = pos + left.trailing_zeros() as usize;
-                // This bit tells `{` and `[` from `}` and `]`.
-                if text.byte_at(at) & 2 != 0 {
-                    depth += 1;
-                } else {
-                    depth -= 1;
-                    if depth == 0 {
-                        self.count_units(text, pos, non_ascii & (left ^ (left - 1)));
-                        self.pos = at + 1;
-                        return Ok(());
-                    }
-                }
-                left &= left - 1;
+        while let Some(bytes) = self.text.wide_block_at(pos) {
+            let Structure { mut quotes, opening, closing } = B::structure(bytes);
+            let mut special = Special::default();
+            let has_special = B::has_special(bytes);
+            if has_special {
+                special = B::special(bytes);
             }
-            self.count_units(text, pos, non_ascii);
-            pos += 64;
+            if special.backslashes | strings.ends_with_backslash != 0 {
+                quotes &= !strings.escaped(special.backslashes);
+            }
+            let outside = !strings.inside(quotes);
+            let (opening, closing) = (opening & outside, closing & outside);
+            let closing_count = closing.count_ones();
+            // Most blocks close fewer brackets than are open.
+            if closing_count >= depth
+                && let Some(last) = end(opening, closing, depth)
+            {
+                self.count_units(&special, last ^ (last - 1));
+                self.pos = pos + last.trailing_zeros() as usize + 1;
+                return Ok(());
+            }
+            if has_special {
+                self.count_units(&special, !0);
+            }
+            depth += opening.count_ones();
+            depth -= closing_count;
+            pos += bytes.len();
         }
         // All of it was counted, so this is where the error is.
-        self.pos = text.len();
+        self.pos = self.text.len();
         Err(ScanError::Syntax)
     }
 
-    /// Counts the UTF-16 units of those bytes outside ASCII behind a position that are in a set.
+    /// Counts by how much those bytes that are in a set exceed their UTF-16 units.
     #[inline(always)]
-    fn count_units(&mut self, text: Padded<'_>, pos: usize, mut set: u64) {
-        while set != 0 {
-            // A character has one unit for its first byte, and one more if it has four bytes.
-            // Its first byte comes before the others, so the difference may be below zero in between.
-            match text.byte_at(pos + set.trailing_zeros() as usize) {
-                0x80..=0xbf => self.extra_bytes = self.extra_bytes.wrapping_add(1),
-                0xf0.. => self.extra_bytes = self.extra_bytes.wrapping_sub(1),
-                _ => {}
-            }
-            set &= set - 1;
-        }
+    const fn count_units(&mut self, special: &Special, set: u64) {
+        // A character has one unit for its first byte, and one more if it has four bytes.
+        // Its first byte comes before the others, so the difference may be below zero in between.
+        let (continuations, long_starts) = (special.continuations & set, special.long_starts & set);
+        self.extra_bytes = self
+            .extra_bytes
+            .wrapping_add(continuations.count_ones() as usize)
+            .wrapping_sub(long_starts.count_ones() as usize);
     }
+}
+
+/// The bracket that closes the outermost one of `depth`.
+#[inline(always)]
+const fn end(opening: u64, closing: u64, depth: u32) -> Option<u64> {
+    let (mut left, mut closed) = (closing, 0);
+    while left != 0 {
+        let first = left & left.wrapping_neg();
+        closed += 1;
+        if depth + (opening & (first - 1)).count_ones() == closed {
+            return Some(first);
+        }
+        left ^= first;
+    }
+    None
 }
 
 /// How the 64 bytes before end: sets of the first bit, or none.
@@ -67,16 +85,15 @@ struct Strings {
 impl Strings {
     /// The bytes inside of strings, with the opening quotes.
     #[inline(always)]
-    fn next(&mut self, quotes: u64, backslashes: u64) -> u64 {
-        let mut quotes = quotes;
-        if backslashes | self.ends_with_backslash != 0 {
-            quotes &= !self.escaped(backslashes);
-        }
+    fn inside(&mut self, quotes: u64) -> u64 {
         // Each bit becomes the parity of the quotes up to it.
         let mut inside = quotes;
-        for shift in [1, 2, 4, 8, 16, 32] {
-            inside ^= inside << shift;
-        }
+        inside ^= inside << 1;
+        inside ^= inside << 2;
+        inside ^= inside << 4;
+        inside ^= inside << 8;
+        inside ^= inside << 16;
+        inside ^= inside << 32;
         inside ^= self.ends_inside;
         self.ends_inside = 0u64.wrapping_sub(inside >> 63);
         inside
@@ -100,18 +117,4 @@ impl Strings {
         }
         escaped
     }
-}
-
-/// The sets of four blocks.
-#[inline(always)]
-fn structure<B: Block>(text: Padded<'_>, pos: usize) -> Structure<u64> {
-    let mut all = Structure { quotes: 0, backslashes: 0, brackets: 0, non_ascii: 0 };
-    for shift in [0, 16, 32, 48] {
-        let block = B::structure(text.block_at(pos + shift));
-        all.quotes |= u64::from(block.quotes) << shift;
-        all.backslashes |= u64::from(block.backslashes) << shift;
-        all.brackets |= u64::from(block.brackets) << shift;
-        all.non_ascii |= u64::from(block.non_ascii) << shift;
-    }
-    all
 }
