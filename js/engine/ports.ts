@@ -206,8 +206,12 @@ export type OutboxEffects = {
 /** An error of a stream. `reply`: the refusal of the server as JSON, then the arguments of its error; or empty. */
 export type StreamErrorParts = [code: number, status: number, message: string, reply: string[]];
 
-/** The effects of a stream, by the names of `StreamEffects` in `src/wasm/stream.rs`. `code` 0 means no error. */
-export type StreamEffects = {
+/**
+ * The effects of a stream, by the names of `StreamEffects` in `src/wasm/stream_effects.rs`. `code` 0 means no error.
+ *
+ * @typeParam Text what `messages` gets: bytes in the memory of the engine, which are valid during the call
+ */
+export type StreamEffects<Text = Uint8Array> = {
   send(
     id: number,
     url: string,
@@ -218,7 +222,7 @@ export type StreamEffects = {
     responseHeaders: string,
     isLogin: boolean,
   ): void;
-  messages(table: Uint32Array, channels: string[], excess: number, text: string): void;
+  messages(table: Uint32Array, channels: string[], excess: number, text: Text): void;
   settled(op: number, ...error: StreamErrorParts): void;
   state(state: number): void;
   notice(kind: string, channel: string | undefined, ...error: StreamErrorParts): void;

@@ -177,3 +177,29 @@ test("events of a response that waited for another one keep their data", async (
   );
   void client.close();
 });
+
+test("events of a response that is decoded in pieces are whole, also where a piece ends within a character", async () => {
+  // Of one to four bytes each: every length of the first event moves the ends of the pieces by one byte.
+  const filler = "a\u00e9\ufeff\u6f22\u{1f600}";
+  for (let shift = 0; shift < 14; shift++) {
+    const notes = Array.from({ length: 9 }, (_, at) => (at === 0 ? "x".repeat(shift) : filler.repeat(700 + at)));
+    const texts = notes.map((note, at) => event("/event/A__e", at + 1, { note }));
+    const messages = await receiveAll(texts);
+    const inAnyOrder = [8, 0, 4, 7, 1, 2, 6, 3, 5];
+    assert.deepEqual(
+      inAnyOrder.map((at) => messages[at].data.payload.note),
+      inAnyOrder.map((at) => notes[at]),
+    );
+    assert.deepEqual(
+      messages.map(({ raw }) => JSON.stringify(raw)),
+      texts,
+    );
+  }
+});
+
+test("one event that is larger than several pieces of the text is whole", async () => {
+  const note = "a\u00e9\u6f22\u{1f600}".repeat(10_000);
+  const [first, second] = await receiveAll([event("/event/A__e", 1, { note }), event("/event/A__e", 2)]);
+  assert.equal(first.data.payload.note, note);
+  assert.equal(second.replayId, "2");
+});

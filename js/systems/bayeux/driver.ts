@@ -29,6 +29,7 @@ import type { ExchangeOutcome, FetchLike, RequestPlan } from "../../platform/fet
 import { random } from "../../platform/random.js";
 import { ALL_DROPPED, type ExtensionRunner, TIMED_OUT } from "./extension-runner.js";
 import { andThen } from "./extensions.js";
+import { decodePieces, type MessageText, messageText } from "./message-text.js";
 import { withHeaders } from "./request-headers.js";
 import { type SocketMaker, Sockets } from "./socket.js";
 import type { StreamNoticeKind, StreamState, StreamTransport } from "./stream-types.js";
@@ -39,7 +40,7 @@ const STATES: readonly StreamState[] = ["connecting", "connecting", "connected",
 /** Receives what the engine reports, apart from what the driver does itself. */
 export interface StreamDriverListener {
   /** `table` has the offsets of each message in `text`, `channels` the channels that it refers to. */
-  onMessages(text: string, table: Uint32Array, channels: readonly string[]): void;
+  onMessages(text: MessageText, table: Uint32Array, channels: readonly string[]): void;
   onState(state: StreamState): void;
   /** `unreadable`: a `transient_error` with which messages may be lost. */
   onNotice(kind: StreamNoticeKind | "unreadable", channel: string | undefined, error: FerryError | undefined): void;
@@ -124,7 +125,7 @@ export class StreamDriver {
         const config = options.config();
         const [numbers, texts] = [optionNumbers(STREAM_NUMBERS, config), optionTexts(STREAM_TEXTS, config)];
         return this.#withClock(
-          new glue.StreamPort(numbers, texts, random(), this.#withTexts(effects as StreamEffects)),
+          new glue.StreamPort(numbers, texts, random(), this.#withTexts(effects as StreamEffects<MessageText>)),
         );
       },
       fetch: options.fetch,
@@ -139,7 +140,7 @@ export class StreamDriver {
           responseHeaders: string,
           isLogin: boolean,
         ) => this.#sendRequest(id, { url, headers, body, timeoutMs, maxResponseBytes, responseHeaders }, isLogin),
-        messages: (table: Uint32Array, channels: string[], excess: number, text: string) => {
+        messages: (table: Uint32Array, channels: string[], excess: number, text: MessageText) => {
           this.#excess = excess;
           listener.onMessages(text, table, channels);
         },
@@ -177,7 +178,7 @@ export class StreamDriver {
         socket_open: (id: number, url: string) => this.#sockets.open(id, url),
         socket_send: (id: number, text: string) => this.#sendText(id, text),
         socket_close: (id: number) => this.#sockets.close(id),
-      } satisfies StreamEffects,
+      } satisfies StreamEffects<MessageText>,
       onReset: () => this.#end(new FerryError("ERR_INTERNAL")),
     });
   }
@@ -218,11 +219,11 @@ export class StreamDriver {
   }
 
   /** The effects, where `messages` decodes the text at once: its bytes are in memory that the engine frees. */
-  #withTexts(effects: StreamEffects): object {
+  #withTexts(effects: StreamEffects<MessageText>): StreamEffects {
     return {
       ...effects,
       messages: (table: Uint32Array, channels: string[], excess: number, bytes: Uint8Array) =>
-        effects.messages(table, channels, excess, bytes.length > 0 ? decoder.decode(bytes) : this.#frame),
+        effects.messages(table, channels, excess, messageText(bytes.length > 0 ? decodePieces(bytes) : [this.#frame])),
     };
   }
 

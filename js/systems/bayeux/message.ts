@@ -6,6 +6,7 @@ import type { Chunk } from "../../client/inbox.js";
 import { mustBe } from "../../engine/messages.js";
 import { freshId } from "../../platform/uuid.js";
 import { CloudEvent } from "../cloudevents/event.js";
+import type { MessageText } from "./message-text.js";
 
 /** An event that arrived on a channel. */
 export interface StreamMessage<T = unknown> {
@@ -61,14 +62,14 @@ export class MessageChunk implements Chunk<Message> {
   readonly host: MessageHost;
   readonly table: Uint32Array;
   readonly channels: readonly string[];
-  readonly #text: string;
+  readonly text: MessageText;
 
-  constructor(host: MessageHost, text: string, table: Uint32Array, channels: readonly string[]) {
+  constructor(host: MessageHost, text: MessageText, table: Uint32Array, channels: readonly string[]) {
     this.host = host;
     this.table = table;
     this.channels = channels;
     this.length = table.length / COLUMNS;
-    this.#text = text;
+    this.text = text;
   }
 
   at(index: number): Message {
@@ -83,11 +84,6 @@ export class MessageChunk implements Chunk<Message> {
   /** The index in `channels` of a message's channel. */
   channelIndexAt(index: number): number {
     return this.table[index * COLUMNS + COLUMN.channel]!;
-  }
-
-  /** Part of the text, by UTF-16 units. */
-  slice(start: number, end: number): string {
-    return this.#text.slice(start, end);
   }
 }
 
@@ -183,6 +179,6 @@ export class Message implements StreamMessage {
 
   /** The text between the offsets in this column and the next one. */
   #text(column: number): string {
-    return this.#chunk.slice(this.#cell(column), this.#cell(column + 1));
+    return this.#chunk.text(this.#cell(column), this.#cell(column + 1));
   }
 }
