@@ -9,7 +9,6 @@
  * ```
  */
 import { streams } from "../../engine/modules/streams.js";
-import type { HeadersOption } from "../../client/options.js";
 import { Secrets } from "../../client/redact.js";
 import { codeOf, FerryError } from "../../engine/errors.js";
 import { optionNumbers, optionTexts } from "../../engine/machine-options.js";
@@ -25,52 +24,19 @@ import {
 import { Pump } from "../../engine/pump.js";
 import { copyInto, joined, totalLength } from "../../platform/bytes.js";
 import { monotonicNow, unixNow } from "../../platform/clock.js";
-import type { ExchangeOutcome, FetchLike, RequestPlan } from "../../platform/fetch.js";
+import type { ExchangeOutcome, RequestPlan } from "../../platform/fetch.js";
 import { random } from "../../platform/random.js";
-import { ALL_DROPPED, type ExtensionRunner, TIMED_OUT } from "./extension-runner.js";
+import type { StreamDriverOptions } from "./driver-options.js";
+import { ALL_DROPPED, TIMED_OUT } from "./extension-runner.js";
 import { andThen } from "./extensions.js";
 import { decodePieces, type MessageText, messageText } from "./message-text.js";
 import { withHeaders } from "./request-headers.js";
-import { type SocketMaker, Sockets } from "./socket.js";
+import { Sockets } from "./socket.js";
 import type { StreamNoticeKind, StreamState, StreamTransport } from "./stream-types.js";
 import { TextDecoder, TextEncoder } from "../../platform/text.js";
 
 /** States of the engine, in the order of `State` in `src/bayeux/session/types.rs`. */
 const STATES: readonly StreamState[] = ["connecting", "connecting", "connected", "disconnected"];
-/** Receives what the engine reports, apart from what the driver does itself. */
-export interface StreamDriverListener {
-  /** `table` has the offsets of each message in `text`, `channels` the channels that it refers to. */
-  onMessages(text: MessageText, table: Uint32Array, channels: readonly string[]): void;
-  onState(state: StreamState): void;
-  /** `unreadable`: a `transient_error` with which messages may be lost. */
-  onNotice(kind: StreamNoticeKind | "unreadable", channel: string | undefined, error: FerryError | undefined): void;
-  /**
-   * The connection has been down for `connectionTimeoutMs`, or a channel is held. `delayMs`: the time until the next
-   * attempt.
-   */
-  onConnectionLost(error: FerryError, delayMs: number): void;
-  /** The stream has ended; no other call follows. */
-  onEnd(error: FerryError | undefined): void;
-  /** Returns header lines for all requests, with Salesforce an access token. */
-  credentials(renew: boolean): Promise<string>;
-  /** A login has succeeded. `issuedAt` is a Unix time in milliseconds. */
-  onGrant?(accessToken: string, instanceUrl: string, issuedAt: number): void;
-  /** Returns a signed JWT with these claims; undefined if it cannot be signed. */
-  sign(claims: string): Promise<string | undefined>;
-  onRefreshToken(refreshToken: string): void;
-  /** A request is about to be sent to this URL. */
-  onRequest(url: string): void;
-}
-
-export interface StreamDriverOptions {
-  /** Options of the engine, by the names of `STREAM_NUMBERS` and `STREAM_TEXTS`. */
-  config(): Record<string, unknown>;
-  fetch: FetchLike | undefined;
-  headers: HeadersOption | undefined;
-  makeSocket: SocketMaker | undefined;
-  extensions: ExtensionRunner | undefined;
-  listener: StreamDriverListener;
-}
 
 interface PendingOperation {
   resolve(): void;

@@ -1,7 +1,7 @@
 /** What a system, such as Salesforce, adds to the client that all streams share. */
 import type { FerryError } from "../../engine/errors.js";
 import type { StreamPort } from "../../engine/ports.js";
-import type { StreamDriverListener, StreamDriverOptions } from "./driver.js";
+import type { StreamDriverListener, StreamDriverOptions } from "./driver-options.js";
 import type { Message } from "./message.js";
 
 /** @internal */
