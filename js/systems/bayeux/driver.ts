@@ -90,9 +90,14 @@ export class StreamDriver {
       makePort: (glue, effects) => {
         const config = options.config();
         const [numbers, texts] = [optionNumbers(STREAM_NUMBERS, config), optionTexts(STREAM_TEXTS, config)];
-        return this.#withClock(
-          new glue.StreamPort(numbers, texts, random(), this.#withTexts(effects as StreamEffects<MessageText>)),
-        );
+        const { messages, ...others } = effects as StreamEffects<MessageText>;
+        const decoding: StreamEffects = {
+          ...others,
+          // At once: the bytes are in memory that the engine frees.
+          messages: (table, channels, excess, bytes) =>
+            messages(table, channels, excess, messageText(bytes.length > 0 ? decodePieces(bytes) : [this.#frame])),
+        };
+        return this.#withClock(new glue.StreamPort(numbers, texts, random(), decoding));
       },
       fetch: options.fetch,
       handlers: {
@@ -182,15 +187,6 @@ export class StreamDriver {
       this.#syncClock(port, now);
       command(port, now);
     });
-  }
-
-  /** The effects, where `messages` decodes the text at once: its bytes are in memory that the engine frees. */
-  #withTexts(effects: StreamEffects<MessageText>): StreamEffects {
-    return {
-      ...effects,
-      messages: (table: Uint32Array, channels: string[], excess: number, bytes: Uint8Array) =>
-        effects.messages(table, channels, excess, messageText(bytes.length > 0 ? decodePieces(bytes) : [this.#frame])),
-    };
   }
 
   /** The port, whose timers also follow the wall clock: they are the first to run after a sleep. */
