@@ -2,14 +2,11 @@
 import { type FerryError, REASONS } from "../../engine/errors.js";
 import { attributeError, type ExtensionValue, Format, validText } from "./attribute.js";
 import { payloadFor } from "./event-data.js";
-import { type EventParts, schemaOf, type Specversion, type StoredPayload } from "./event-fields.js";
+import { type EventParts, type SchemaMembers, schemaOf, type Specversion, type StoredPayload } from "./event-fields.js";
 import { unsupportedVersion } from "./init.js";
 
 /** The members of an event that do not depend on its version. */
-type Convertible = Pick<EventParts, "specversion" | "id" | "source" | "type" | "time" | "subject" | "extensions"> & {
-  readonly dataschema?: string | undefined;
-  readonly schemaurl?: string | undefined;
-};
+type Convertible = SchemaMembers & Pick<EventParts, "id" | "source" | "type" | "time" | "subject" | "extensions">;
 
 /**
  * The parts of the event in the other version.

@@ -2,11 +2,28 @@
 import type { ExtensionValue } from "./attribute.js";
 import { isEqualBytes } from "./bytes.js";
 import { bytesOf, textOf } from "./event-data.js";
-import type { Payload } from "./event-fields.js";
+import { type EventParts, type Payload, type SchemaMembers, schemaOf } from "./event-fields.js";
 import { isJson } from "./media-type.js";
 
+/** The attributes that all events may have, without those of the data. */
+export const CORE_ATTRIBUTES = ["specversion", "id", "source", "type", "time", "subject"] as const;
+
+/** The attributes of an event, without the media type of its data. */
+type Head = SchemaMembers & Readonly<Pick<EventParts, (typeof CORE_ATTRIBUTES)[number] | "extensions">>;
+
+/** Whether two events have the same attributes, apart from the media type: `isSameData` compares it. */
+export function isSameHead(a: Head, b: Head): boolean {
+  for (const name of CORE_ATTRIBUTES) if (a[name] !== b[name]) return false;
+  const extensions = Object.entries(a.extensions);
+  return (
+    schemaOf(a) === schemaOf(b) &&
+    extensions.length === Object.keys(b.extensions).length &&
+    extensions.every(([name, value]) => isSameAttribute(value, b.extensions[name]))
+  );
+}
+
 /** Whether two values of an extension attribute are the same in headers, which have no types. */
-export function isSameAttribute(a: ExtensionValue, b: ExtensionValue | undefined): boolean {
+function isSameAttribute(a: ExtensionValue, b: ExtensionValue | undefined): boolean {
   if (b === undefined) return false;
   return typeof a === "object" || typeof b === "object" ? isSameValue(a, b) : String(a) === String(b);
 }

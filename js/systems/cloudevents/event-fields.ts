@@ -72,7 +72,7 @@ export interface EventParts extends StoredPayload {
 }
 
 /** The schema attributes of both versions; an event has that of its own. */
-interface SchemaMembers {
+export interface SchemaMembers {
   readonly specversion: Specversion;
   readonly dataschema?: string | undefined;
   readonly schemaurl?: string | undefined;
@@ -86,6 +86,29 @@ export function schemaName(event: SchemaMembers): "dataschema" | "schemaurl" {
 /** The schema of the data. */
 export function schemaOf(event: SchemaMembers): string | undefined {
   return event.specversion === "1.0" ? event.dataschema : event.schemaurl;
+}
+
+/** The value of a core or extension attribute by its name. */
+export function attributeOf(
+  event: SchemaMembers &
+    Readonly<Pick<EventParts, "id" | "source" | "type" | "time" | "subject" | "extensions">> &
+    Pick<Payload, "datacontenttype">,
+  name: string,
+): ExtensionValue | undefined {
+  switch (name) {
+    case "specversion":
+    case "id":
+    case "source":
+    case "type":
+    case "time":
+    case "subject":
+    case "datacontenttype":
+      return event[name];
+    case schemaName(event):
+      return schemaOf(event);
+    default:
+      return event.extensions[name];
+  }
 }
 
 const NEEDS_NO_ESCAPES = /^[ !#-[\]-~]*$/;

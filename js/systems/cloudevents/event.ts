@@ -11,23 +11,35 @@ import { codecs } from "../../engine/modules/codecs.js";
 import { FerryError } from "../../engine/errors.js";
 import { mustBe } from "../../engine/messages.js";
 import type { ExtensionValue } from "./attribute.js";
-import { asBytes, isBytes, isEqualBytes } from "./bytes.js";
-import { binaryBody, bytesOf, dataMember, decodeData, textOf, withoutBom } from "./event-data.js";
+import { asBytes, isBytes } from "./bytes.js";
+import { binaryBody, bytesOf, decodeData, textOf, withoutBom } from "./event-data.js";
 import {
+  attributeOf,
   type EventParts,
   type Extensions,
   type Payload,
   type PayloadKind,
   type Problem,
-  quoteJson,
-  schemaName,
-  schemaOf,
   type Specversion,
 } from "./event-fields.js";
+import {
+  currentPayload,
+  dataOf,
+  EventState,
+  explicitContentType,
+  flagsOf,
+  HAS_DEFAULT_CONTENT_TYPE,
+  IS_PLAIN,
+  type Received,
+  receivedOf,
+} from "./event-state.js";
+import { eventText } from "./event-text.js";
+import { changedParts, replyAttributes } from "./event-copies.js";
 import { convertedParts } from "./conversion.js";
-import { isSameAttribute, isSameData } from "./equality.js";
+import { isSameData, isSameHead } from "./equality.js";
 import { type CloudEventInit, partsFromInit } from "./init.js";
-import { adviseLenient, checkLenient, type Lenient, type LenientOptions, siftJson } from "./lenient.js";
+import { checkLenient, type Lenient, type LenientOptions } from "./lenient.js";
+import { scanSifted } from "./lenient-scan.js";
 import { stringifyData } from "./json-data.js";
 import { checkPointer, findJson, NOT_SEARCHED, walk } from "./pointer.js";
 import { readEvent, rejected, type ScannedConstructor } from "./table.js";
@@ -38,29 +50,8 @@ const SCANNED = Symbol();
 /** Tells the constructor that its second argument is `EventParts`. */
 const CHECKED = Symbol();
 
-/** The media type is the default one, which the JSON format need not name. */
-const HAS_DEFAULT_CONTENT_TYPE = 1;
-/** All attributes can be written between quotes as they are, and there are no extension attributes. */
-const IS_PLAIN = 2;
-
 const utf8 = /* @__PURE__ */ new TextDecoder("utf-8", { ignoreBOM: true });
 const NO_PROBLEMS: readonly Problem[] = /* @__PURE__ */ Object.freeze([]);
-
-/** The JSON format of an event, as it arrived; `undefined` for an event that did not arrive in it. */
-type Received = string | Uint8Array | undefined;
-
-/** What an event keeps beside its members. */
-class EventState {
-  readonly flags: number;
-  readonly received: Received;
-  /** The payload as a value, after it was first read. */
-  data: unknown = undefined;
-
-  constructor(flags: number, received: Received) {
-    this.flags = flags;
-    this.received = received;
-  }
-}
 
 /**
  * One event, immutable.
@@ -181,7 +172,7 @@ export class CloudEvent<T = unknown> implements Payload {
    * @throws {FerryError} `ERR_INVALID_DATA` if a message has a JSON media type and its bytes are not JSON.
    */
   get data(): T | undefined {
-    let data = CloudEvent.#dataOf(this);
+    let data = dataOf(this.#state);
     if (data === undefined && this.rawKind !== "none") {
       data = decodeData(this);
       CloudEvent.setData(this, data);
@@ -200,7 +191,7 @@ export class CloudEvent<T = unknown> implements Payload {
     checkPointer(pointer);
     // Text that was checked, and is not parsed yet.
     const found =
-      this.rawKind === "json" && CloudEvent.#dataOf(this) === undefined
+      this.rawKind === "json" && dataOf(this.#state) === undefined
         ? findJson(this.rawData as string, pointer)
         : NOT_SEARCHED;
     return found === NOT_SEARCHED ? walk(this.data, pointer) : found;
@@ -222,20 +213,7 @@ export class CloudEvent<T = unknown> implements Payload {
 
   /** The value of a core or extension attribute by its name. `data` is not an attribute. */
   get(name: string): ExtensionValue | undefined {
-    switch (name) {
-      case "specversion":
-      case "id":
-      case "source":
-      case "type":
-      case "time":
-      case "subject":
-      case "datacontenttype":
-        return this[name];
-      case schemaName(this):
-        return schemaOf(this);
-      default:
-        return this.extensions[name];
-    }
+    return attributeOf(this, name);
   }
 
   /**
@@ -245,14 +223,7 @@ export class CloudEvent<T = unknown> implements Payload {
   equals(other: unknown): boolean {
     if (!(other instanceof CloudEvent)) return false;
     if (this === other) return true;
-    for (const name of CORE_ATTRIBUTES) if (this[name] !== other[name]) return false;
-    const [mine, theirs] = [Object.entries(this.extensions), other.extensions];
-    return (
-      schemaOf(this) === schemaOf(other) &&
-      mine.length === Object.keys(theirs).length &&
-      mine.every(([name, value]) => isSameAttribute(value, theirs[name])) &&
-      isSameData(CloudEvent.#current(this), CloudEvent.#current(other))
-    );
+    return isSameHead(this, other) && isSameData(CloudEvent.#current(this), CloudEvent.#current(other));
   }
 
   /**
@@ -264,18 +235,11 @@ export class CloudEvent<T = unknown> implements Payload {
     if (typeof changes !== "object" || changes === null) throw mustBe("changes", "an object", changes);
     const version = changes.specversion ?? this.specversion;
     if (version !== this.specversion) return this.toVersion(version).with(changes);
-    const flags = CloudEvent.#flagsOf(this);
-    const contentType = explicitContentType(this, flags);
-    const init = { ...this, ...CloudEvent.#current(this), datacontenttype: contentType } as unknown as Record<
-      string,
-      unknown
-    >;
-    for (const name in changes) init[name] = changes[name] ?? (name === "data" ? changes[name] : null);
-    const parts = partsFromInit(init as CloudEventInit);
-    if (!("data" in changes)) {
-      parts.hasDefaultContentType = parts.contentType === undefined && (flags & HAS_DEFAULT_CONTENT_TYPE) !== 0;
-    }
-    return CloudEvent.fromParts<U>(parts);
+    const flags = flagsOf(this.#state);
+    const [payload, contentType] = [CloudEvent.#current(this), explicitContentType(this.datacontenttype, flags)];
+    return CloudEvent.fromParts<U>(
+      changedParts(this, payload, contentType, (flags & HAS_DEFAULT_CONTENT_TYPE) !== 0, changes),
+    );
   }
 
   /**
@@ -287,16 +251,7 @@ export class CloudEvent<T = unknown> implements Payload {
    * const paid = ordered.reply({ type: "com.example.order.paid", source: "/payments", data: { orderId: 7 } });
    */
   reply<U = unknown>(init: CloudEventInit<U>): CloudEvent<U> {
-    const { specversion, id, extensions } = this;
-    const correlationid = String(extensions["correlationid"] ?? id);
-    const { traceparent, tracestate } = extensions;
-    return new CloudEvent<U>({
-      specversion,
-      ...(traceparent !== undefined && { traceparent, tracestate }),
-      correlationid,
-      causationid: id,
-      ...init,
-    } as CloudEventInit<U>);
+    return new CloudEvent<U>({ ...replyAttributes(this), ...init } as CloudEventInit<U>);
   }
 
   /**
@@ -308,7 +263,7 @@ export class CloudEvent<T = unknown> implements Payload {
    */
   toVersion(version: Specversion): CloudEvent<T> {
     if (version === this.specversion) return this;
-    const contentType = explicitContentType(this, CloudEvent.#flagsOf(this));
+    const contentType = explicitContentType(this.datacontenttype, flagsOf(this.#state));
     return CloudEvent.fromParts(convertedParts(this, CloudEvent.#current(this), contentType, version));
   }
 
@@ -323,63 +278,16 @@ export class CloudEvent<T = unknown> implements Payload {
    */
   toString(): string {
     const payload = CloudEvent.#current(this);
-    const received = CloudEvent.#receivedOf(this);
+    const received = receivedOf(this.#state);
     if (received !== undefined && payload === this)
       return typeof received === "string" ? received : utf8.decode(received);
-    const { specversion, id, source, type, time, subject } = this;
-    const flags = CloudEvent.#flagsOf(this);
-    const contentType = explicitContentType(this, flags);
-    const schema = schemaOf(this);
-    // Few long concatenations: many short ones would cost more than all else here.
-    let json: string;
-    if (flags & IS_PLAIN) {
-      json = `{"specversion":"${specversion}","id":"${id}","source":"${source}","type":"${type}"`;
-      if (time !== undefined) json += `,"time":"${time}"`;
-      if (subject !== undefined) json += `,"subject":"${subject}"`;
-      if (contentType !== undefined) json += `,"datacontenttype":"${contentType}"`;
-      if (schema !== undefined) json += `,"${schemaName(this)}":"${schema}"`;
-    } else {
-      json = `{"specversion":"${specversion}","id":${quoteJson(id)},"source":${quoteJson(source)},"type":${quoteJson(type)}`;
-      if (time !== undefined) json += `,"time":${quoteJson(time)}`;
-      if (subject !== undefined) json += `,"subject":${quoteJson(subject)}`;
-      if (contentType !== undefined) json += `,"datacontenttype":${quoteJson(contentType)}`;
-      if (schema !== undefined) json += `,"${schemaName(this)}":${quoteJson(schema)}`;
-      for (const name in this.extensions) {
-        const value = this.extensions[name]!;
-        json += `,"${name}":${typeof value === "string" ? quoteJson(value) : JSON.stringify(value)}`;
-      }
-    }
-    return payload.rawKind === "none" ? `${json}}` : `${json},${dataMember(payload, contentType)}}`;
-  }
-
-  static #dataOf(event: CloudEvent): unknown {
-    const state = event.#state;
-    return state instanceof EventState ? state.data : undefined;
-  }
-
-  static #flagsOf(event: CloudEvent): number {
-    const state = event.#state;
-    return state instanceof EventState ? state.flags : 0;
-  }
-
-  static #receivedOf(event: CloudEvent): Received {
-    const state = event.#state;
-    return state instanceof EventState ? state.received : state;
+    const flags = flagsOf(this.#state);
+    return eventText(this, payload, explicitContentType(this.datacontenttype, flags), (flags & IS_PLAIN) !== 0);
   }
 
   /** The payload as it is written: this event itself, unless the data were handed out and then changed. */
   static #current(event: CloudEvent): Payload {
-    const data = CloudEvent.#dataOf(event);
-    if (typeof data !== "object" || data === null) return event;
-    const { specversion, datacontenttype } = event;
-    if (isBytes(data)) {
-      const bytes = asBytes(data);
-      if (isEqualBytes(bytes, bytesOf(event)!)) return event;
-      return { specversion, datacontenttype, rawKind: "bytes", rawData: bytes.slice() };
-    }
-    const text = stringifyData(data);
-    if (text === JSON.stringify(decodeData(event))) return event;
-    return { specversion, datacontenttype, rawKind: "json", rawData: text };
+    return currentPayload(event, dataOf(event.#state));
   }
 
   /** Whether the data of the event were handed out and then changed. @internal */
@@ -389,7 +297,7 @@ export class CloudEvent<T = unknown> implements Payload {
 
   /** Whether the data of the event were handed out as an object, which may be changed later. @internal */
   static isRead(event: CloudEvent): boolean {
-    return typeof CloudEvent.#dataOf(event) === "object";
+    return typeof dataOf(event.#state) === "object";
   }
 
   /** Sets what `data` hands out, to the value that a schema has made of it. @internal */
@@ -415,7 +323,7 @@ export class CloudEvent<T = unknown> implements Payload {
 
   /** The text or bytes of an event that arrived in the JSON format and is unchanged. @internal */
   static receivedJson(event: CloudEvent): string | Bytes | undefined {
-    const received = CloudEvent.#receivedOf(event);
+    const received = receivedOf(event.#state);
     if (received === undefined || CloudEvent.#current(event) !== event) return undefined;
     return typeof received === "string" ? received : received.slice();
   }
@@ -443,12 +351,6 @@ export class CloudEvent<T = unknown> implements Payload {
   static fromParts<T>(parts: EventParts): CloudEvent<T> {
     return new (CloudEvent as unknown as new (tag: symbol, parts: EventParts) => CloudEvent<T>)(CHECKED, parts);
   }
-}
-const CORE_ATTRIBUTES = ["specversion", "id", "source", "type", "time", "subject"] as const;
-
-/** The media type that the event names itself. */
-function explicitContentType(event: CloudEvent, flags: number): string | undefined {
-  return flags & HAS_DEFAULT_CONTENT_TYPE ? undefined : event.datacontenttype;
 }
 
 let isPrototypeComplete = false;
@@ -491,12 +393,6 @@ export function scanBytes<T>(bytes: Uint8Array, lenient?: Lenient): CloudEvent<T
 
 /** Decodes an event that was rejected without the attributes that are not valid. */
 function siftAndScan<T>(source: string | Uint8Array, error: FerryError, lenient: Lenient | undefined): CloudEvent<T> {
-  if (!lenient) throw adviseLenient(error);
-  const sifted = siftJson(source, lenient);
-  if (!sifted) throw error;
-  const { text, problems } = sifted;
-  const length = codecs.putText(text);
-  const code = length < 0 ? -1 : codecs.call(() => codecs.exports.scan(length));
-  if (code !== 0) throw code < 0 ? error : rejected(code, text);
+  const { text, problems } = scanSifted(source, error, lenient);
   return CloudEvent.fromRow(codecs.table, text, 0, problems);
 }
