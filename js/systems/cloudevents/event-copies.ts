@@ -1,5 +1,5 @@
-/** Events that are made from other events: with changes, and as replies. */
-import type { EventParts, Payload, SchemaMembers } from "./event-fields.js";
+/** Copies of events with changes. */
+import type { EventParts, Payload } from "./event-fields.js";
 import { type CloudEventInit, partsFromInit } from "./init.js";
 
 /**
@@ -23,19 +23,4 @@ export function changedParts(
   const parts = partsFromInit(init as CloudEventInit);
   if (!("data" in changes)) parts.hasDefaultContentType = parts.contentType === undefined && hasDefaultContentType;
   return parts;
-}
-
-/** The attributes of a reply: its `causationid` is the id of the event, its `correlationid` that of the event or else its id. */
-export function replyAttributes({
-  specversion,
-  id,
-  extensions,
-}: SchemaMembers & Readonly<Pick<EventParts, "id" | "extensions">>): object {
-  const { traceparent, tracestate } = extensions;
-  return {
-    specversion,
-    ...(traceparent !== undefined && { traceparent, tracestate }),
-    correlationid: String(extensions["correlationid"] ?? id),
-    causationid: id,
-  };
 }

@@ -34,7 +34,7 @@ import {
   receivedOf,
 } from "./event-state.js";
 import { eventText } from "./event-text.js";
-import { changedParts, replyAttributes } from "./event-copies.js";
+import { changedParts } from "./event-copies.js";
 import { convertedParts } from "./conversion.js";
 import { isSameData, isSameHead } from "./equality.js";
 import { type CloudEventInit, partsFromInit } from "./init.js";
@@ -251,7 +251,11 @@ export class CloudEvent<T = unknown> implements Payload {
    * const paid = ordered.reply({ type: "com.example.order.paid", source: "/payments", data: { orderId: 7 } });
    */
   reply<U = unknown>(init: CloudEventInit<U>): CloudEvent<U> {
-    return new CloudEvent<U>({ ...replyAttributes(this), ...init } as CloudEventInit<U>);
+    const { specversion, id, extensions } = this;
+    const correlationid = String(extensions["correlationid"] ?? id);
+    const { traceparent, tracestate } = extensions;
+    const trace = traceparent !== undefined && { traceparent, tracestate };
+    return new CloudEvent<U>({ specversion, ...trace, correlationid, causationid: id, ...init } as CloudEventInit<U>);
   }
 
   /**
