@@ -340,15 +340,8 @@ export class CloudEvent<T = unknown> implements Payload {
     problems?: readonly Problem[],
   ): CloudEvent<T> {
     const text = typeof source === "string" ? source : utf8.decode(source);
-    return readEvent(
-      CloudEvent as unknown as ScannedConstructor<CloudEvent<T>>,
-      SCANNED,
-      table,
-      text,
-      offset,
-      problems,
-      source,
-    );
+    const constructor = CloudEvent as unknown as ScannedConstructor<CloudEvent<T>>;
+    return readEvent(constructor, SCANNED, table, text, offset, problems, source);
   }
 
   /** An event from checked parts. @internal */
