@@ -1,11 +1,8 @@
 /** The text or bytes of a batch, from which its events are cut. The batches that are filtered from it share it. */
 import type { Bytes } from "../../platform/bytes.js";
-import { TextDecoder } from "../../platform/text.js";
 import type { BatchFormat } from "./batch-options.js";
+import { utf8 } from "./event-data.js";
 import { EVENT_END, EVENT_START, ROW_WORDS } from "./table.js";
-
-/** The engine has checked that the bytes are UTF-8. If there are as many characters as bytes, all of them are ASCII. */
-const utf8 = /* @__PURE__ */ new TextDecoder("utf-8", { ignoreBOM: true });
 
 export class BatchSource {
   readonly input: string | Uint8Array;
@@ -23,6 +20,7 @@ export class BatchSource {
     const end = rows[at * ROW_WORDS + EVENT_END]!;
     if (typeof input === "string") return input.slice(start, end);
     if (this.#ascii === undefined) {
+      // The engine has checked that it is UTF-8, so text with as many characters as there are bytes is ASCII.
       const text = utf8.decode(input);
       this.#ascii = text.length === input.length ? text : "";
     }

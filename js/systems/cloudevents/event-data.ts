@@ -9,7 +9,8 @@ import { NO_PAYLOAD, type Payload, quoteJson, type StoredPayload } from "./event
 import { charsetOf, isJson, isTextual } from "./media-type.js";
 import { TextDecoder, TextEncoder } from "../../platform/text.js";
 
-const utf8 = /* @__PURE__ */ new TextDecoder("utf-8", { ignoreBOM: true });
+/** Keeps a byte order mark, as the text of an event must. */
+export const utf8: TextDecoder = /* @__PURE__ */ new TextDecoder("utf-8", { ignoreBOM: true });
 const encoder = /* @__PURE__ */ new TextEncoder();
 
 /** Whether a payload of the kind `json` or `text` is a JSON value. Without a media type it is (JSON format, section 3.1). */

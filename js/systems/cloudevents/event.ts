@@ -12,7 +12,7 @@ import { FerryError } from "../../engine/errors.js";
 import { mustBe } from "../../engine/messages.js";
 import type { ExtensionValue } from "./attribute.js";
 import { asBytes, isBytes } from "./bytes.js";
-import { binaryBody, bytesOf, decodeData, textOf, withoutBom } from "./event-data.js";
+import { binaryBody, bytesOf, decodeData, textOf, utf8, withoutBom } from "./event-data.js";
 import {
   attributeOf,
   type EventParts,
@@ -43,14 +43,12 @@ import { scanSifted } from "./lenient-scan.js";
 import { stringifyData } from "./json-data.js";
 import { checkPointer, findJson, NOT_SEARCHED, walk } from "./pointer.js";
 import { readEvent, rejected, type ScannedConstructor } from "./table.js";
-import { TextDecoder } from "../../platform/text.js";
 
 /** Tells the constructor that its other arguments are the members of an event that was scanned. */
 const SCANNED = Symbol();
 /** Tells the constructor that its second argument is `EventParts`. */
 const CHECKED = Symbol();
 
-const utf8 = /* @__PURE__ */ new TextDecoder("utf-8", { ignoreBOM: true });
 const NO_PROBLEMS: readonly Problem[] = /* @__PURE__ */ Object.freeze([]);
 
 /**
@@ -340,8 +338,8 @@ export class CloudEvent<T = unknown> implements Payload {
     problems?: readonly Problem[],
   ): CloudEvent<T> {
     const text = typeof source === "string" ? source : utf8.decode(source);
-    const constructor = CloudEvent as unknown as ScannedConstructor<CloudEvent<T>>;
-    return readEvent(constructor, SCANNED, table, text, offset, problems, source);
+    const made = CloudEvent as unknown as ScannedConstructor<CloudEvent<T>>;
+    return readEvent(made, SCANNED, table, text, offset, problems, source);
   }
 
   /** An event from checked parts. @internal */
