@@ -58,6 +58,14 @@ export class Inbox<T> {
     this.#serve();
   }
 
+  /** Drops all items, and returns how many there were. */
+  clear(): number {
+    const count = this.#size;
+    this.#chunks = [];
+    this.#taken = this.#size = 0;
+    return count;
+  }
+
   /** Rejects the receivers that wait now. Items may still arrive. */
   rejectWaiting(error: FerryError): void {
     for (const receiver of [...this.#receivers]) this.#settle(receiver, () => receiver.reject(error));

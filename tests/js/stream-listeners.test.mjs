@@ -54,6 +54,18 @@ test("messages under way at an unsubscribe do not stop the listeners that are le
   await client.close();
 });
 
+test("messages that filled the inbox before the first listener stopped polling for good", async () => {
+  const { server, client } = await opened({ maxPending: 10 });
+  for (let n = 0; n < 20; n++) deliver(server, "/private/note", n);
+  await until(() => client.pendingCount >= 10);
+  const heard = [];
+  await client.subscribe("/news", ({ data }) => heard.push(data));
+  server.publish("/news", 1);
+  await until(() => heard.length === 1);
+  assert.equal(client.pendingCount, 0);
+  await client.close();
+});
+
 test("messages without a listener wait in the inbox once the program uses it", async () => {
   const { server, client } = await opened();
   const received = client.receive();

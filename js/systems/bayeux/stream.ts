@@ -185,6 +185,8 @@ export class Stream {
     for (const entry of entries) if (entry) this.#listeners.add(entry);
     if (listener) this.#hasListened = true;
     else this.#usesInbox = true;
+    // Those too that came before the first listener: while they fill the inbox, polling pauses.
+    if (this.#dropsUnclaimed) this.#driver.taken(this.#inbox.clear());
     // Messages of a service channel come without a subscription.
     const asked = channels.filter((channel) => !isServiceChannel(channel));
     const results = await Promise.allSettled(
@@ -295,10 +297,14 @@ export class Stream {
     if (this.#phase === "closed" || this.#closing) throw new FerryError("ERR_CLOSED");
   }
 
+  /** Nobody would ever take messages for no listener: private ones, or those that were under way at an unsubscribe. */
+  get #dropsUnclaimed(): boolean {
+    return this.#hasListened && !this.#usesInbox;
+  }
+
   #onMessages(messages: MessageChunk): void {
     const unclaimed = this.#listeners.push(messages);
-    // Nobody would ever take them: private messages, or messages that were under way at an unsubscribe.
-    if (this.#hasListened && !this.#usesInbox) this.#driver.taken(unclaimed.length);
+    if (this.#dropsUnclaimed) this.#driver.taken(unclaimed.length);
     else this.#inbox.push(unclaimed);
     void this.#listeners.run();
   }
