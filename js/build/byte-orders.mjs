@@ -14,8 +14,11 @@ import { MODULES } from "./modules.mjs";
  * one.
  */
 const FIRST_CHARACTERS = " '%(,.=A)a0bB!";
-/** How many bytes of an order are written down. The others follow in ascending order. */
-const LENGTH = 64;
+/**
+ * How many bytes of an order are written down. The others follow in ascending order. More make the text of a large module
+ * smaller, but every application downloads them.
+ */
+const LENGTH = 42;
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
 const alone = characterCodes()

@@ -26,9 +26,9 @@ const END_WORD = 11;
  * neighbours. `js/build/byte-orders.mjs` writes them.
  */
 const FIRST_BYTES = [
-  "AF9pf2VjASBzbAV0ZAJicnVnEGYvMB4scDcMH240NjEEAy4GYDgybac5BzV3aAgzwAsJChMNeS1BOnYYpqt4YQ==",
-  "IAwAA2pxQQsNRS0oRyE3EEIkRikb/QE6dCNJciJLT002a/xsCnYPOw4ac8UsUHwvp4jeBYWthFJuiUpOfhFWAg==",
-  "AH8JwAIgAQOAChgE/0AUB4F4C1wiMByhDTgoDgUkD4QIECyQyPDg0H6IoDSYlFjoPBJIGhETUD/YF7Bw+ES4Bg==",
+  "AF9pf2VjASBzbAV0ZAJicnVnEGYvMB4scDcMH240NjEEAy4GYDgybac5",
+  "IAwAA2pxQQsNRS0oRyE3EEIkRikb/QE6dCNJciJLT002a/xsCnYPOw4a",
+  "AH8JwAIgAQOAChgE/0AUB4F4C1wiMByhDTgoDgUkD4QIECyQyPDg0H6I",
 ];
 
 let reader: WebAssembly.Module | undefined;

@@ -213,17 +213,32 @@ test("a response without events has no reply, and one that cannot be read says w
   }
   const one = new CloudEvent({ type: "reply", source: "/r" }).toString();
   const mixed = `[${one},${one.replace('"1.0"', '"0.3"')}]`;
-  for (const [type, body, code] of [
-    ["application/cloudevents+json", "{", "ERR_INVALID_EVENT"],
-    ["application/cloudevents-batch+json", one, "ERR_INVALID_BATCH"],
-    ["application/cloudevents-batch+json", mixed, "ERR_INVALID_BATCH"],
-    ["application/cloudevents-batch+json", `[${one},{}]`, "ERR_MISSING_ATTRIBUTE"],
-    ["application/cloudevents-batch+avro", `[${one}]`, "ERR_UNSUPPORTED_FORMAT"],
+  for (const [type, body, code, message] of [
+    ["application/cloudevents+json", "{", "ERR_INVALID_EVENT", /JSON/],
+    ["application/cloudevents-batch+json", one, "ERR_INVALID_BATCH", /not a batch/],
+    ["application/cloudevents-batch+json", mixed, "ERR_INVALID_BATCH", /event 1 of the batch/],
+    ["application/cloudevents-batch+json", `[${one},{}]`, "ERR_MISSING_ATTRIBUTE", /^event 1 of the batch: /],
+    ["application/cloudevents-batch+avro", `[${one}]`, "ERR_UNSUPPORTED_FORMAT", /avro/],
   ]) {
     const bad = new Response(body, { headers: { "content-type": type } });
     const publisher = publisherTo(server(() => bad));
     const info = await publisher.send(event(1));
     assert.deepEqual([info.reply, info.replyError.code, info.status], [undefined, code, 200]);
+    assert.match(info.replyError.message, message);
+    publisher.close();
+  }
+});
+
+test("a reply with a byte order mark could not be read if it was a batch", async () => {
+  const one = new CloudEvent({ type: "reply", source: "/r", id: "r1", data: "é" }).toString();
+  for (const [type, body] of [
+    ["application/cloudevents+json", one],
+    ["application/cloudevents-batch+json", `[${one}]`],
+  ]) {
+    const response = new Response(`\ufeff${body}`, { headers: { "content-type": type } });
+    const publisher = publisherTo(server(() => response));
+    const { reply, replyError } = await publisher.send(event(1));
+    assert.deepEqual([replyError, reply.map(({ id, data }) => [id, data])], [undefined, [["r1", "é"]]], type);
     publisher.close();
   }
 });

@@ -2,12 +2,11 @@
 import type { CallResponse } from "../../client/calls.js";
 import { FerryError } from "../../engine/errors.js";
 import type { DeliveryInfo } from "../../outbox/segment-outcomes.js";
-import { type CloudEvent, scanBytes } from "./event.js";
+import { scanEach } from "./batch-each.js";
+import type { CloudEvent } from "./event.js";
+import { withoutBom } from "./event-data.js";
 import { headerOf } from "./headers.js";
 import { checkJsonFormat, contentMode, decode } from "./http.js";
-import { splitJson } from "./json-split.js";
-import { mixedVersions } from "./table.js";
-import { TextDecoder } from "../../platform/text.js";
 
 /** What `send` resolves with. */
 export interface SendInfo extends DeliveryInfo {
@@ -38,7 +37,7 @@ export function readReply({ headers, body, status }: CallResponse): Pick<SendInf
   const mode = contentMode(pairs);
   if (status === 207 || mode === undefined) return {};
   try {
-    const reply = mode === "batch" ? eventsOfBatch(pairs, body) : [decode(pairs, body, undefined)];
+    const reply = mode === "batch" ? [...eventsOfBatch(pairs, body)] : [decode(pairs, body, undefined)];
     return reply.length === 0 ? {} : { reply };
   } catch (error) {
     if (error instanceof FerryError) return { replyError: error };
@@ -46,14 +45,8 @@ export function readReply({ headers, body, status }: CallResponse): Pick<SendInf
   }
 }
 
-/** The events of a batch, one by one. A reply has few; for them nobody needs to download the reader of large batches. */
-function eventsOfBatch(headers: readonly [string, string][], body: Uint8Array): CloudEvent[] {
+/** A reply has few events: one by one they need no reader of large batches, which a publisher would have to download. */
+function eventsOfBatch(headers: readonly [string, string][], body: Uint8Array): readonly CloudEvent[] {
   checkJsonFormat(headerOf(headers, "content-type")!);
-  // In ISO-8859-1 each byte is one character, so positions in this text are positions of bytes.
-  const parts = splitJson(new TextDecoder("latin1").decode(body), "[");
-  if (!parts) throw new FerryError("ERR_INVALID_BATCH");
-  const events = parts.map(([start, end]) => scanBytes(body.slice(start, end)));
-  const odd = events.findIndex(({ specversion }) => specversion !== events[0]!.specversion);
-  if (odd > 0) throw mixedVersions(odd);
-  return events;
+  return scanEach(withoutBom(body), "batch", {}, new FerryError("ERR_INVALID_BATCH"), 0).events;
 }
