@@ -2,11 +2,14 @@
 import { type FerryError, REASONS } from "../../engine/errors.js";
 import { attributeError, type ExtensionValue, Format, validText } from "./attribute.js";
 import { payloadFor } from "./event-data.js";
-import { type EventParts, type SchemaMembers, schemaOf, type Specversion, type StoredPayload } from "./event-fields.js";
+import {
+  type EventAttributes,
+  type EventParts,
+  schemaOf,
+  type Specversion,
+  type StoredPayload,
+} from "./event-fields.js";
 import { unsupportedVersion } from "./init.js";
-
-/** The members of an event that do not depend on its version. */
-type Convertible = SchemaMembers & Pick<EventParts, "id" | "source" | "type" | "time" | "subject" | "extensions">;
 
 /**
  * The parts of the event in the other version.
@@ -15,7 +18,7 @@ type Convertible = SchemaMembers & Pick<EventParts, "id" | "source" | "type" | "
  * @throws {FerryError} `ERR_NOT_CONVERTIBLE` for what the other version cannot express, `ERR_UNSUPPORTED_SPECVERSION`
  */
 export function convertedParts(
-  event: Readonly<Convertible>,
+  event: Readonly<EventAttributes>,
   payload: StoredPayload,
   contentType: string | undefined,
   version: Specversion,
@@ -24,12 +27,12 @@ export function convertedParts(
   const isToV1 = version === "1.0";
   const { id, source, type, time, subject } = event;
   const schema = schemaOf(event);
-  if (isToV1 && source === "") throw notConvertible("source", REASONS[1]);
+  if (isToV1 && source === "") throw notEventAttributes("source", REASONS[1]);
   if (isToV1 && schema !== undefined) {
     try {
       validText("schemaurl", schema, Format.Uri);
     } catch {
-      throw notConvertible("schemaurl", REASONS[6], schema);
+      throw notEventAttributes("schemaurl", REASONS[6], schema);
     }
   }
   const { rawKind, rawData } = payloadFor(payload, contentType);
@@ -55,15 +58,15 @@ function convertedExtensions(extensions: EventParts["extensions"], version: Spec
   const reserved = isToV1 ? ["dataschema"] : ["schemaurl", "datacontentencoding"];
   const converted: Record<string, ExtensionValue> = Object.create(null);
   for (const [name, value] of Object.entries(extensions)) {
-    if (typeof value === "object") throw notConvertible(name, "is an object, which 1.0 does not allow");
+    if (typeof value === "object") throw notEventAttributes(name, "is an object, which 1.0 does not allow");
     if (reserved.includes(name))
-      throw notConvertible(name, `is an extension attribute whose name has another meaning in ${version}`);
+      throw notEventAttributes(name, `is an extension attribute whose name has another meaning in ${version}`);
     // 0.3 has no Boolean.
     converted[name] = typeof value === "boolean" && !isToV1 ? String(value) : value;
   }
   return Object.freeze(converted);
 }
 
-function notConvertible(attribute: string, problem: string, value?: unknown): FerryError {
+function notEventAttributes(attribute: string, problem: string, value?: unknown): FerryError {
   return attributeError(attribute, problem, value, "ERR_NOT_CONVERTIBLE");
 }

@@ -2,17 +2,14 @@
 import type { ExtensionValue } from "./attribute.js";
 import { isEqualBytes } from "./bytes.js";
 import { bytesOf, textOf } from "./event-data.js";
-import { type EventParts, type Payload, type SchemaMembers, schemaOf } from "./event-fields.js";
+import { type EventAttributes, type Payload, schemaOf } from "./event-fields.js";
 import { isJson } from "./media-type.js";
 
 /** The attributes that all events may have, without those of the data. */
-export const CORE_ATTRIBUTES = ["specversion", "id", "source", "type", "time", "subject"] as const;
-
-/** The attributes of an event, without the media type of its data. */
-type Head = SchemaMembers & Readonly<Pick<EventParts, (typeof CORE_ATTRIBUTES)[number] | "extensions">>;
+const CORE_ATTRIBUTES = ["specversion", "id", "source", "type", "time", "subject"] as const;
 
 /** Whether two events have the same attributes, apart from the media type: `isSameData` compares it. */
-export function isSameHead(a: Head, b: Head): boolean {
+export function hasSameAttributes(a: EventAttributes, b: EventAttributes): boolean {
   for (const name of CORE_ATTRIBUTES) if (a[name] !== b[name]) return false;
   const extensions = Object.entries(a.extensions);
   return (

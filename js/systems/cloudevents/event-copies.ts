@@ -5,14 +5,12 @@ import { type CloudEventInit, partsFromInit } from "./init.js";
 /**
  * The parts of an event with changes. `null` and `undefined` remove an attribute.
  *
- * @param contentType the media type that the event names itself
- * @param hasDefaultContentType its media type is the default one, which it need not name
+ * @param contentType the media type that the event names itself. It need not name the default one.
  */
 export function changedParts(
-  event: object,
+  event: Payload,
   payload: Payload,
   contentType: string | undefined,
-  hasDefaultContentType: boolean,
   changes: object,
 ): EventParts {
   const init = { ...event, ...payload, datacontenttype: contentType } as unknown as Record<string, unknown>;
@@ -21,6 +19,7 @@ export function changedParts(
     init[name] = value ?? (name === "data" ? value : null);
   }
   const parts = partsFromInit(init as CloudEventInit);
-  if (!("data" in changes)) parts.hasDefaultContentType = parts.contentType === undefined && hasDefaultContentType;
+  if (!("data" in changes))
+    parts.hasDefaultContentType = parts.contentType === undefined && contentType !== event.datacontenttype;
   return parts;
 }

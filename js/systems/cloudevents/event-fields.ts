@@ -78,6 +78,10 @@ export interface SchemaMembers {
   readonly schemaurl?: string | undefined;
 }
 
+/** All attributes of an event, without the media type of its data. */
+export type EventAttributes = SchemaMembers &
+  Readonly<Pick<EventParts, "id" | "source" | "type" | "time" | "subject" | "extensions">>;
+
 /** The name of the schema attribute in the version of the event. */
 export function schemaName(event: SchemaMembers): "dataschema" | "schemaurl" {
   return event.specversion === "1.0" ? "dataschema" : "schemaurl";
@@ -90,9 +94,7 @@ export function schemaOf(event: SchemaMembers): string | undefined {
 
 /** The value of a core or extension attribute by its name. */
 export function attributeOf(
-  event: SchemaMembers &
-    Readonly<Pick<EventParts, "id" | "source" | "type" | "time" | "subject" | "extensions">> &
-    Pick<Payload, "datacontenttype">,
+  event: EventAttributes & Pick<Payload, "datacontenttype">,
   name: string,
 ): ExtensionValue | undefined {
   switch (name) {

@@ -37,9 +37,9 @@ export function receivedOf(state: EventState | Received): Received {
   return state instanceof EventState ? state.received : state;
 }
 
-/** The media type that an event with these flags names itself. */
-export function explicitContentType(contentType: string | undefined, flags: number): string | undefined {
-  return flags & HAS_DEFAULT_CONTENT_TYPE ? undefined : contentType;
+/** The media type that the event names itself. */
+export function explicitContentType(event: Payload, state: EventState | Received): string | undefined {
+  return flagsOf(state) & HAS_DEFAULT_CONTENT_TYPE ? undefined : event.datacontenttype;
 }
 
 /** The payload as it is written: that of the event, unless its `data` were handed out and then changed. */

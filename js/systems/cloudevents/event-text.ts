@@ -1,10 +1,6 @@
 /** Writes an event in the JSON format. */
 import { dataMember } from "./event-data.js";
-import { type EventParts, type Payload, quoteJson, type SchemaMembers, schemaName, schemaOf } from "./event-fields.js";
-
-/** The members that the JSON format has beside media type and data. */
-type WrittenMembers = SchemaMembers &
-  Readonly<Pick<EventParts, "id" | "source" | "type" | "time" | "subject" | "extensions">>;
+import { type EventAttributes, type Payload, quoteJson, schemaName, schemaOf } from "./event-fields.js";
 
 /**
  * The event as text.
@@ -13,7 +9,7 @@ type WrittenMembers = SchemaMembers &
  * @param isPlain all attributes can be written between quotes as they are, and there are no extension attributes
  */
 export function eventText(
-  event: WrittenMembers,
+  event: EventAttributes,
   payload: Payload,
   contentType: string | undefined,
   isPlain: boolean,

@@ -36,7 +36,7 @@ import {
 import { eventText } from "./event-text.js";
 import { changedParts } from "./event-copies.js";
 import { convertedParts } from "./conversion.js";
-import { isSameData, isSameHead } from "./equality.js";
+import { isSameData, hasSameAttributes } from "./equality.js";
 import { type CloudEventInit, partsFromInit } from "./init.js";
 import { checkLenient, type Lenient, type LenientOptions } from "./lenient.js";
 import { scanSifted } from "./lenient-scan.js";
@@ -221,7 +221,7 @@ export class CloudEvent<T = unknown> implements Payload {
   equals(other: unknown): boolean {
     if (!(other instanceof CloudEvent)) return false;
     if (this === other) return true;
-    return isSameHead(this, other) && isSameData(CloudEvent.#current(this), CloudEvent.#current(other));
+    return hasSameAttributes(this, other) && isSameData(CloudEvent.#current(this), CloudEvent.#current(other));
   }
 
   /**
@@ -233,11 +233,8 @@ export class CloudEvent<T = unknown> implements Payload {
     if (typeof changes !== "object" || changes === null) throw mustBe("changes", "an object", changes);
     const version = changes.specversion ?? this.specversion;
     if (version !== this.specversion) return this.toVersion(version).with(changes);
-    const flags = flagsOf(this.#state);
-    const [payload, contentType] = [CloudEvent.#current(this), explicitContentType(this.datacontenttype, flags)];
-    return CloudEvent.fromParts<U>(
-      changedParts(this, payload, contentType, (flags & HAS_DEFAULT_CONTENT_TYPE) !== 0, changes),
-    );
+    const contentType = explicitContentType(this, this.#state);
+    return CloudEvent.fromParts<U>(changedParts(this, CloudEvent.#current(this), contentType, changes));
   }
 
   /**
@@ -265,7 +262,7 @@ export class CloudEvent<T = unknown> implements Payload {
    */
   toVersion(version: Specversion): CloudEvent<T> {
     if (version === this.specversion) return this;
-    const contentType = explicitContentType(this.datacontenttype, flagsOf(this.#state));
+    const contentType = explicitContentType(this, this.#state);
     return CloudEvent.fromParts(convertedParts(this, CloudEvent.#current(this), contentType, version));
   }
 
@@ -283,8 +280,8 @@ export class CloudEvent<T = unknown> implements Payload {
     const received = receivedOf(this.#state);
     if (received !== undefined && payload === this)
       return typeof received === "string" ? received : utf8.decode(received);
-    const flags = flagsOf(this.#state);
-    return eventText(this, payload, explicitContentType(this.datacontenttype, flags), (flags & IS_PLAIN) !== 0);
+    const isPlain = (flagsOf(this.#state) & IS_PLAIN) !== 0;
+    return eventText(this, payload, explicitContentType(this, this.#state), isPlain);
   }
 
   /** The payload as it is written: this event itself, unless the data were handed out and then changed. */
@@ -338,8 +335,8 @@ export class CloudEvent<T = unknown> implements Payload {
     problems?: readonly Problem[],
   ): CloudEvent<T> {
     const text = typeof source === "string" ? source : utf8.decode(source);
-    const made = CloudEvent as unknown as ScannedConstructor<CloudEvent<T>>;
-    return readEvent(made, SCANNED, table, text, offset, problems, source);
+    const eventClass = CloudEvent as unknown as ScannedConstructor<CloudEvent<T>>;
+    return readEvent(eventClass, SCANNED, table, text, offset, problems, source);
   }
 
   /** An event from checked parts. @internal */
