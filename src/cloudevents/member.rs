@@ -36,6 +36,18 @@ pub enum Member {
 pub const MEMBER_COUNT: usize = 12;
 
 impl Member {
+    /// The attributes that are strings and have a position in a row. `specversion` has a number there.
+    pub(crate) const STRINGS: [Self; 8] = [
+        Self::Id,
+        Self::Source,
+        Self::Type,
+        Self::Time,
+        Self::Subject,
+        Self::DataContentType,
+        Self::DataSchema,
+        Self::SchemaUrl,
+    ];
+
     /// The member with this name.
     #[inline]
     pub fn from_name(name: &[u8]) -> Option<Self> {

@@ -108,7 +108,7 @@ impl EventSink for Notes {
 
 impl Notes {
     fn add_extras(&mut self, table: &Table) -> Result<(), Rejection> {
-        for member in STRING_MEMBERS {
+        for member in Member::STRINGS {
             if table.row.packed.get(member as usize) == Some(&UNPACKED)
                 && let Some(span) = table.span(member)
             {
@@ -122,21 +122,9 @@ impl Notes {
     }
 }
 
-/// The members that have a position in a row.
-const STRING_MEMBERS: [Member; 8] = [
-    Member::Id,
-    Member::Source,
-    Member::Type,
-    Member::Time,
-    Member::Subject,
-    Member::DataContentType,
-    Member::DataSchema,
-    Member::SchemaUrl,
-];
-
-/// The same as a set.
+/// The members that have a position in a row, as a set.
 const STRING_BITS: u32 = {
-    let [a, b, c, d, e, f, g, h] = STRING_MEMBERS;
+    let [a, b, c, d, e, f, g, h] = Member::STRINGS;
     a.bit() | b.bit() | c.bit() | d.bit() | e.bit() | f.bit() | g.bit() | h.bit()
 };
 

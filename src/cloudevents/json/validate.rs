@@ -41,16 +41,7 @@ pub(super) fn check_event(
         // 0.3 has no such member, and no extension attribute can have this name, so it is ignored.
         table.remove(Member::DataBase64);
     }
-    for member in [
-        Member::Id,
-        Member::Source,
-        Member::Type,
-        Member::Time,
-        Member::Subject,
-        Member::DataContentType,
-        Member::DataSchema,
-        Member::SchemaUrl,
-    ] {
+    for member in Member::STRINGS {
         let format = format_of(member as u8);
         let Some(span) = table.span(member) else { continue };
         if span.kind != Kind::String {

@@ -1,5 +1,5 @@
-//! Batches and NDJSON that are skipped by their brackets: what the full check accepts has the same rows, and other text does no
-//! harm. The first byte chooses between batch and NDJSON.
+//! Batches and NDJSON that are skipped by their brackets: what the full check accepts has the same rows, and any text ends
+//! where a second, simple implementation says. The first byte chooses between batch and NDJSON.
 #![no_main]
 
 #[path = "../../native/rows.rs"]
