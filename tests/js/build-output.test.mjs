@@ -46,7 +46,7 @@ test("a file that was moved makes dist stale", (t) => {
   assert.deepEqual(staleParts(root), ["rust"]);
 });
 
-test("a build that is ended in its middle leaves a whole dist", (t) => {
+test("a new dist takes the place of the former one, also if an ended build has left some of it", (t) => {
   const { root, write } = repository(t);
   const [made, place] = [join(root, ".build/dist"), join(root, "dist")];
   write(".build/dist/new.js");
