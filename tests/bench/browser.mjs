@@ -83,7 +83,12 @@ export async function withBrowser(name, files, timeoutMs, use) {
           await driver.post(`${session}/url`, { url: `http://127.0.0.1:${server.address().port}/` });
         },
         async run(body, ...values) {
-          const script = `const [values, done] = arguments; (async () => { ${body} })().then((result) => done({ result }), (error) => done({ failure: String(error?.stack ?? error) }));`;
+          const script = `
+            const [values, done] = arguments;
+            (async () => { ${body} })().then(
+              (result) => done({ result }),
+              (error) => done({ failure: String(error?.stack ?? error) }),
+            );`;
           const { result, failure } = await driver.post(`${session}/execute/async`, { script, args: [values] });
           if (failure) throw new Error(failure);
           return result;
