@@ -34,7 +34,6 @@ declare module "*/wasm/publish.glue.js" {
   export const CallsPort: PublishGlue["CallsPort"];
   export const OutboxPort: PublishGlue["OutboxPort"];
   export const digest: PublishGlue["digest"];
-  export const read_retry_after: PublishGlue["read_retry_after"];
 }
 
 declare module "*/wasm/publish.inline.js" {
@@ -51,7 +50,6 @@ declare module "*/wasm/glassflow.glue.js" {
   export const PipelineSinkPort: GlassflowGlue["PipelineSinkPort"];
   export const glassflow_url: GlassflowGlue["glassflow_url"];
   export const glassflow_event_spans: GlassflowGlue["glassflow_event_spans"];
-  export const read_retry_after: GlassflowGlue["read_retry_after"];
 }
 
 declare module "*/wasm/glassflow.inline.js" {
@@ -82,7 +80,6 @@ declare module "*/wasm/events-protocol.glue.js" {
   export const CallsPort: EventsProtocolGlue["CallsPort"];
   export const events_read: EventsProtocolGlue["events_read"];
   export const events_respond: EventsProtocolGlue["events_respond"];
-  export const read_retry_after: EventsProtocolGlue["read_retry_after"];
 }
 
 declare module "*/wasm/events-protocol.inline.js" {
@@ -99,7 +96,6 @@ declare module "*/wasm/streams.glue.js" {
   export const StreamPort: StreamsGlue["StreamPort"];
   export const MarksPort: StreamsGlue["MarksPort"];
   export const channel_name: StreamsGlue["channel_name"];
-  export const read_retry_after: StreamsGlue["read_retry_after"];
 }
 
 declare module "*/wasm/streams.inline.js" {

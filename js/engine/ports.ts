@@ -55,14 +55,8 @@ export interface FiltersExports extends ScannerExports {
 
 export type FiltersGlue = Glue<FiltersExports>;
 
-/** A module whose machines make requests. */
-export interface NetworkGlue<X = object> extends Glue<X> {
-  /** The delay that a `Retry-After` header asks for, in milliseconds, or -1 for none. */
-  read_retry_after(value: string, unixNowMs: number): number;
-}
-
 /** A module that makes calls. */
-export interface CallsGlue<X = object> extends NetworkGlue<X> {
+export interface CallsGlue<X = object> extends Glue<X> {
   CallsPort: new (options: Float64Array, classifier: number, seed: number, effects: object) => CallsPort;
 }
 
@@ -71,7 +65,7 @@ export interface PublishGlue extends CallsGlue {
   digest(text: string): string;
 }
 
-export interface GlassflowGlue extends NetworkGlue<TextExports> {
+export interface GlassflowGlue extends Glue<TextExports> {
   PipelineSinkPort: new (
     outputUrl: string,
     failedUrl: string,
@@ -102,7 +96,7 @@ export interface EventsProtocolGlue extends CallsGlue<TextExports> {
   events_respond(len: number, outcome: number): Bytes;
 }
 
-export interface StreamsGlue extends NetworkGlue<{ readonly memory: { readonly buffer: ArrayBufferLike } }> {
+export interface StreamsGlue extends Glue<{ readonly memory: { readonly buffer: ArrayBufferLike } }> {
   StreamPort: new (numbers: Float64Array, texts: string[], seed: number, effects: object) => StreamPort;
   MarksPort: new (policy: number, effects: MarksEffects) => MarksPort;
   channel_name(channel: string): string;
@@ -160,8 +154,8 @@ export interface OutboxPort extends Port {
   ): number;
   /** `times`: Unix times in milliseconds, NaN for events that do not expire. */
   set_expiry_times(handle: number, times: Float64Array, isReplayed: boolean): void;
-  /** `date`: the header of a response that came at `dateAt`, or an empty text. */
-  set_wall_clock(now: number, unixMs: number, date: string, dateAt: number): void;
+  /** The Unix time `at`. `isConfirmed`: the destination has told it. */
+  set_wall_clock(at: number, unixMs: number, isConfirmed: boolean): void;
   store_peeked(now: number, result: number): void;
   store_changed(now: number): void;
   settled_elsewhere(now: number, handle: number, delivered: number, dead: number, bytes: number): void;

@@ -16,17 +16,16 @@ import {
   type ExchangeOutcome,
   type FetchLike,
   type RequestPlan,
-  type RetryAfterReader,
   startExchange,
   startWhenPlanned,
 } from "../platform/fetch.js";
 import { type EffectQueue, effectQueue, type Handlers } from "./effect-queue.js";
 import { FerryError, isFerryError } from "./errors.js";
-import type { EngineModule } from "./module.js";
-import { FAILURE, type NetworkGlue, type Port } from "./ports.js";
+import type { EngineModule, Glue } from "./module.js";
+import { FAILURE, type Port } from "./ports.js";
 
 /** The options of a pump. */
-export interface PumpOptions<P extends Port, G extends NetworkGlue> {
+export interface PumpOptions<P extends Port, G extends Glue> {
   /** The module that has the machine. */
   module: EngineModule<G>;
   /** Creates the machine, which records its outputs in `effects`. Called before the first input, and again after a trap. */
@@ -44,14 +43,13 @@ export interface PumpOptions<P extends Port, G extends NetworkGlue> {
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** Drives one machine. */
-export class Pump<P extends Port, G extends NetworkGlue = NetworkGlue> {
+export class Pump<P extends Port, G extends Glue = Glue> {
   /** The cause of the failure that is being reported to the machine, during that report. */
   cause: unknown;
   readonly #options: PumpOptions<P, G>;
   readonly #queue: EffectQueue<Handlers>;
   readonly #effects: object;
   #port: P | undefined;
-  #readRetryAfter: RetryAfterReader | undefined;
   #stopListening: (() => void) | undefined;
   #exchanges = new Map<number, Exchange>();
   #timer: Timer | undefined;
@@ -118,7 +116,7 @@ export class Pump<P extends Port, G extends NetworkGlue = NetworkGlue> {
       if (plan instanceof Promise) plan.catch(() => undefined);
       return;
     }
-    const start = (plan: RequestPlan) => startExchange(this.#readRetryAfter!, this.#options.fetch, plan);
+    const start = (plan: RequestPlan) => startExchange(this.#options.fetch, plan);
     const exchange = plan instanceof Promise ? startWhenPlanned(plan, planTimeoutMs, start) : start(plan);
     this.#exchanges.set(id, exchange);
     void exchange.outcome.then((outcome) => {
@@ -160,7 +158,6 @@ export class Pump<P extends Port, G extends NetworkGlue = NetworkGlue> {
       const { module } = this.#options;
       const { glue } = module;
       this.#port = module.call(() => this.#options.makePort(glue, this.#effects));
-      this.#readRetryAfter = (value, unixNowMs) => module.call(() => glue.read_retry_after(value, unixNowMs));
       this.#stopListening = module.onReset(() => {
         this.#discard();
         // Its outputs have ids that the next machine gives again.

@@ -1,6 +1,7 @@
 /** When events expire by an attribute of their own, and by which clock: what the machine (`src/outbox/expiry.rs`) has to know. */
 import type { OutboxPort } from "../engine/ports.js";
 import { monotonicNow, unixNow } from "../platform/clock.js";
+import { readHttpDate } from "../platform/http-date.js";
 import type { TrackedSegment } from "./tracked-segment.js";
 import type { Wire } from "./wire.js";
 
@@ -10,8 +11,8 @@ export class Expiry<E> {
   readonly #wire: Wire<E>;
   /** Whether the machine has been told of an event that expires. */
   #isNeeded = false;
-  /** The `Date` of the last answer that had one, and when it came. */
-  #date = "";
+  /** The `Date` of the last answer, in Unix milliseconds, and when it came. NaN if that had none that can be read. */
+  #date = Number.NaN;
   #dateAt = 0;
 
   constructor(wire: Wire<E>) {
@@ -26,13 +27,15 @@ export class Expiry<E> {
   /** An answer has come with these lines of headers. */
   noteAnswer(headers: string): void {
     if (headers === "") return;
-    this.#date = headers.slice(DATE.length + 2).trimEnd();
+    this.#date = readHttpDate(headers.slice(DATE.length + 2).trimEnd());
     this.#dateAt = monotonicNow();
   }
 
   /** Tells the machine the time, if it may need it. */
   tellTime(port: OutboxPort, now: number): void {
-    if (this.#isNeeded) port.set_wall_clock(now, unixNow(), this.#date, this.#dateAt);
+    if (!this.#isNeeded) return;
+    if (this.#date >= 0) port.set_wall_clock(this.#dateAt, this.#date, true);
+    else port.set_wall_clock(now, unixNow(), false);
   }
 
   /** Tells the machine when the events of a segment that it has expire, if any does. */

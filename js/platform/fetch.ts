@@ -1,14 +1,12 @@
 /** HTTP exchanges with a timeout. */
 import { readerOf } from "./body-reader.js";
 import { joined } from "./bytes.js";
-import { startTimer, stopTimer, type Timer, unixNow } from "./clock.js";
+import { startTimer, stopTimer, type Timer } from "./clock.js";
+import { readRetryAfter } from "./http-date.js";
 import type { RequestCredentials } from "./web-types.js";
 
 /** A function that is called as the global `fetch` is, with a URL and options, and never with a Request. */
 export type FetchLike = (url: string, init: RequestInit) => Promise<Response>;
-
-/** The delay that a `Retry-After` header asks for, in milliseconds, or -1 for none. The engine has the rule. */
-export type RetryAfterReader = (value: string, unixNowMs: number) => number;
 
 /** How an exchange ended. The chunks of the body are those that arrived, so that only its reader copies them. */
 export type ExchangeOutcome =
@@ -55,11 +53,7 @@ const ABORT_GRACE_MS = 250;
  * Starts an exchange. On timeout the fetch is aborted. A response that has begun by then counts, because its status
  * tells what the server did with the request.
  */
-export function startExchange(
-  readRetryAfter: RetryAfterReader,
-  fetchLike: FetchLike | undefined,
-  plan: RequestPlan,
-): Exchange {
+export function startExchange(fetchLike: FetchLike | undefined, plan: RequestPlan): Exchange {
   const { url, timeoutMs, maxResponseBytes = DEFAULT_MAX_RESPONSE_BYTES, keepalive } = plan;
   const controller = new AbortController();
   let settle!: (outcome: ExchangeOutcome) => void;
@@ -89,7 +83,7 @@ export function startExchange(
     if (isSettled) return;
     const { status, headers } = response;
     const retryAfter = headers.get("retry-after");
-    const retryAfterMs = retryAfter === null ? -1 : readRetryAfter(retryAfter, unixNow());
+    const retryAfterMs = retryAfter === null ? -1 : readRetryAfter(retryAfter);
     const lines = headerLines(headers, plan.responseHeaders);
     const { chunks, error } = await readBody(response, maxResponseBytes);
     if (plan.needsBody && error !== undefined && status >= 200 && status < 300) onError(error);

@@ -166,31 +166,9 @@ pub enum Failure {
     Blocked,
 }
 
-/// Parses the value of a `Retry-After` header (RFC 9110 section 10.2.3): whole seconds, or an HTTP date, from
-/// which `now_unix_ms` is subtracted. A date in the past gives 0; anything else is `None`.
-pub fn read_retry_after(value: &str, now_unix_ms: u64) -> Option<Millis> {
-    let value = value.trim_ascii();
-    if !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()) {
-        let seconds = value.parse::<u64>().unwrap_or(u64::MAX);
-        return Some(Millis(seconds.saturating_mul(1000)));
-    }
-    let at = crate::base::timestamp::read_http_date(value)?.saturating_mul(1000);
-    Some(Millis(at.saturating_sub(now_unix_ms)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn reads_retry_after_in_both_forms() {
-        assert_eq!(read_retry_after("120", 0), Some(Millis(120_000)));
-        assert_eq!(read_retry_after(" 0 ", 0), Some(Millis(0)));
-        let at = "Thu, 01 Jan 1970 00:01:00 GMT";
-        assert_eq!(read_retry_after(at, 15_000), Some(Millis(45_000)));
-        assert_eq!(read_retry_after(at, 90_000), Some(Millis(0)));
-        assert_eq!(read_retry_after("99999999999999999999", 0), Some(Millis(u64::MAX)));
-    }
 
     #[test]
     fn finds_the_headers_of_a_response() {
@@ -199,13 +177,5 @@ mod tests {
         assert_eq!(response.header("content-type"), Some("text/html"));
         assert_eq!(response.header("location"), None);
         assert_eq!(response.headers_named("set-cookie").collect::<Vec<_>>(), ["a=1; Path=/", "b=2: 3"]);
-    }
-
-    #[test]
-    fn a_retry_after_that_is_neither_seconds_nor_a_date_is_ignored() {
-        for bad in ["", "soon", "-1", "1.5", "Thu, 32 Jan 1970 00:00:00 GMT", "Thu, 01 Foo 1970 00:00:00 GMT"]
-        {
-            assert_eq!(read_retry_after(bad, 0), None, "{bad}");
-        }
     }
 }

@@ -155,9 +155,10 @@ impl OutboxPort {
         self.outbox.set_expiry_times(SegmentId(segment), ExpiryTimes::new(times, is_replayed));
     }
 
-    /// Sets the clock by which events expire, see [`WallClock::new`]. `date` is empty if there was none.
-    pub fn set_wall_clock(&mut self, now: f64, unix_ms: f64, date: &str, date_at: f64) {
-        self.outbox.set_wall_clock(WallClock::new(moment(now), unix_ms as u64, date, moment(date_at)));
+    /// Sets the clock by which events expire: the Unix time `at`, which the destination has told with `is_confirmed`.
+    pub fn set_wall_clock(&mut self, at: f64, unix_ms: f64, is_confirmed: bool) {
+        let clock = if is_confirmed { WallClock::of_destination } else { WallClock::own };
+        self.outbox.set_wall_clock(clock(moment(at), unix_ms as u64));
     }
 
     /// Another tab stored segments.

@@ -5,20 +5,12 @@
 //! The methods of an effect queue only append to an array. They are declared with `catch`, because an
 //! exception through an import without it would leave the machine locked. Such an error is ignored.
 
-use wasm_bindgen::prelude::wasm_bindgen;
-
-use crate::base::http::{Failure, Response, read_retry_after as parse};
+use crate::base::http::{Failure, Response};
 use crate::base::time::{Deadline, Millis, Moment};
 use crate::boundary::numbers::FAILURES;
 
 pub(super) fn moment(now: f64) -> Moment {
     Moment::from_millis(now as u64)
-}
-
-/// The delay that a `Retry-After` header asks for, in milliseconds, or -1 for none.
-#[wasm_bindgen]
-pub fn read_retry_after(value: &str, unix_now_ms: f64) -> f64 {
-    parse(value, unix_now_ms as u64).map_or(-1.0, |delay| delay.0 as f64)
 }
 
 /// When the machine has to be called next; infinite if time alone changes nothing.

@@ -2,7 +2,6 @@
 import assert from "node:assert/strict";
 import { Readable } from "node:stream";
 import { test } from "node:test";
-import { publish } from "../../dist/entries/node/internals.js";
 import { startExchange } from "../../dist/platform/fetch.js";
 import { sleep, virtualTime } from "./virtual-clock.mjs";
 
@@ -10,7 +9,7 @@ virtualTime();
 
 const bytes = (text) => new TextEncoder().encode(text);
 const start = (fetch, plan = {}) =>
-  startExchange(publish.glue.read_retry_after, fetch, {
+  startExchange(fetch, {
     url: "https://example.com/x",
     headers: "content-type: text/plain",
     body: bytes("hi"),

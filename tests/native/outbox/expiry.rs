@@ -10,8 +10,7 @@ use super::world::{EventNo, FailureRates, World, commit, request_count, small};
 
 /// Unix time at the zero of the world's clock.
 const EPOCH: u64 = 1_700_000_000_000;
-const DATE: &str = "Tue, 14 Nov 2023 22:13:21 GMT";
-/// What `DATE` says.
+/// The `Date` of the destination.
 const DATE_UNIX_MS: u64 = 1_700_000_001_000;
 
 /// Commits events that expire at these times, from the start of the world on, in one segment.
@@ -25,13 +24,13 @@ fn commit_expiring(world: &mut World, times: &[f64], is_replayed: bool) -> Vec<E
 
 /// The clock here is right.
 fn set_own_clock(world: &mut World) {
-    world.machine.set_wall_clock(WallClock::new(world.moment(), EPOCH + world.now, "", world.moment()));
+    world.machine.set_wall_clock(WallClock::own(world.moment(), EPOCH + world.now));
 }
 
 /// The destination has confirmed it.
 fn confirm_clock(world: &mut World) {
     assert_eq!(world.now, DATE_UNIX_MS - EPOCH, "at this time of the world");
-    world.machine.set_wall_clock(WallClock::new(world.moment(), 0, DATE, world.moment()));
+    world.machine.set_wall_clock(WallClock::of_destination(world.moment(), DATE_UNIX_MS));
 }
 
 fn world(rates: FailureRates) -> World {
