@@ -40,7 +40,7 @@ export type SignBatch = (batch: Batch, body: Uint8Array) => Promise<Record<strin
 /** How much of a response is read: a base, and more for each event, because the response may describe each. */
 const RESPONSE_BYTES = 16 * 1024;
 const RESPONSE_BYTES_PER_EVENT = 1024;
-/** How much of a response the machine gets if only its status matters. */
+/** How much of a response the machine gets. */
 const ERROR_TEXT_BYTES = 1024;
 const NO_BODY = new Uint8Array(0);
 const decoder = new TextDecoder();
@@ -167,7 +167,10 @@ export class Sender<E> {
     }
     const statuses = wire.eventStatuses?.(status, body, batch);
     if (statuses) port.response_each(now, id, Uint16Array.from(statuses), retryAfterMs);
-    else port.response(now, id, status, retryAfterMs, "", wire.classifier ? body : body.subarray(0, ERROR_TEXT_BYTES));
+    else {
+      const members = wire.membersOf?.(body) ?? "";
+      port.response(now, id, status, retryAfterMs, members, body.subarray(0, ERROR_TEXT_BYTES));
+    }
   }
 
   #classify({ status, body }: { status: number; body: Uint8Array }, batch: Batch): Classified {

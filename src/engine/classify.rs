@@ -18,16 +18,19 @@ pub enum ResponseClass {
 
 /// Classifies the end of an exchange by its HTTP status.
 pub fn classify_response(outcome: &Result<Response, Failure>) -> ResponseClass {
-    let response = match outcome {
-        Ok(response) => response,
-        Err(Failure::Timeout) => return ResponseClass::Retry(Error::new(Code::Timeout), None),
-        Err(Failure::Network) => return ResponseClass::Retry(Error::new(Code::Network), None),
-        Err(Failure::Blocked) => {
-            let detail = "offline, CORS or an extension".to_owned();
-            return ResponseClass::Retry(Error { detail, ..Error::new(Code::Network) }, None);
+    match outcome {
+        Ok(response) => class_of(response),
+        Err(Failure::Aborted) => ResponseClass::Fail(Error::new(Code::Aborted)),
+        Err(failure) => {
+            let code = if *failure == Failure::Timeout { Code::Timeout } else { Code::Network };
+            let detail = if *failure == Failure::Blocked { "offline, CORS or an extension" } else { "" };
+            ResponseClass::Retry(Error { detail: detail.to_owned(), ..Error::new(code) }, None)
         }
-        Err(Failure::Aborted) => return ResponseClass::Fail(Error::new(Code::Aborted)),
-    };
+    }
+}
+
+/// Classifies a response by its HTTP status.
+pub fn class_of(response: &Response) -> ResponseClass {
     let code = match response.status {
         200..=299 => return ResponseClass::Done,
         // 0 is a redirect that the browser hides.

@@ -22,18 +22,27 @@ pub enum Answer {
 /// an address is repaired, so only statuses about the events themselves are final. For everything else see
 /// [`classify::classify_response`].
 pub fn classify(outcome: &Result<Response, Failure>) -> Answer {
-    match classify::classify_response(outcome) {
-        ResponseClass::Done => Answer::Delivered(outcome.as_ref().map_or(0, |response| response.status)),
+    match outcome {
+        Ok(response) => classify_response(response),
+        failed => answer_for(classify::classify_response(failed), 0, None),
+    }
+}
+
+/// Classifies a response by its status.
+pub fn classify_response(response: &Response) -> Answer {
+    answer_for(classify::class_of(response), response.status, response.retry_after)
+}
+
+fn answer_for(class: ResponseClass, status: u16, retry_after: Option<Millis>) -> Answer {
+    match class {
+        ResponseClass::Done => Answer::Delivered(status),
         ResponseClass::Retry(error, retry_after) => Answer::Retry(error, retry_after),
-        ResponseClass::Fail(error) => {
-            let retry_after = outcome.as_ref().ok().and_then(|response| response.retry_after);
-            match (error.code, error.status) {
-                (Code::TooLarge, _) => Answer::TooLarge(error),
-                (Code::Redirected | Code::Unauthorized | Code::Gone | Code::Aborted, _)
-                | (_, Some(404 | 500..=599)) => Answer::Retry(error, retry_after),
-                _ => Answer::Rejected(error),
-            }
-        }
+        ResponseClass::Fail(error) => match (error.code, status) {
+            (Code::TooLarge, _) => Answer::TooLarge(error),
+            (Code::Redirected | Code::Unauthorized | Code::Gone | Code::Aborted, _)
+            | (_, 404 | 500..=599) => Answer::Retry(error, retry_after),
+            _ => Answer::Rejected(error),
+        },
     }
 }
 
@@ -42,8 +51,8 @@ pub fn classify(outcome: &Result<Response, Failure>) -> Answer {
 pub enum Classified {
     /// The same for all of them.
     All(Answer),
-    /// One answer for each, in order. Events without an answer were not accepted.
-    Each(Vec<Answer>),
+    /// One answer for each, in order, and that for events behind them.
+    Each(Vec<Answer>, Answer),
 }
 
 /// Classifies the response to a request with this many events. A system has its own where the status is not
@@ -52,12 +61,12 @@ pub type Classifier = fn(&Response, events: u32) -> Classified;
 
 /// The classifier for systems where the status is enough.
 pub fn by_status(response: &Response, _: u32) -> Classified {
-    Classified::All(classify(&Ok(response.clone())))
+    Classified::All(classify_response(response))
 }
 
 /// Classifies the status of one event, where a response has one for each.
 pub fn classify_status(status: u16) -> Answer {
-    classify(&Ok(Response::new(status)))
+    classify_response(&Response::new(status))
 }
 
 #[cfg(test)]

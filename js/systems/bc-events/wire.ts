@@ -10,7 +10,7 @@
  *   bulk 1   POST {api}/events/bulk/   up to 250 of one flush      x-britecore-job-id: {job}
  * ```
  *
- * `src/bc_events/wire.rs` classifies the responses.
+ * `src/bc_events/wire.rs` classifies the responses, from what `response.ts` reads in them.
  */
 import { ignoreErrors } from "../../client/ignore-errors.js";
 import { invalidArgument } from "../../engine/messages.js";
@@ -18,6 +18,7 @@ import { OUTBOX_CLASSIFIERS } from "../../engine/ports.js";
 import { toJsonArray } from "../../outbox/json-texts.js";
 import type { Batch, Encoded, Grouping, Wire, WireRequest } from "../../outbox/wire.js";
 import { TextDecoder, TextEncoder } from "../../platform/text.js";
+import { membersOf } from "./response.js";
 
 /** Up to this many events of one flush are sent one by one. */
 const MAX_SINGLE_EVENTS = 5;
@@ -73,6 +74,10 @@ export class BriteEventsWire implements Wire<Encoded> {
 
   textOf(text: Uint8Array): string {
     return eventTextOf(text);
+  }
+
+  membersOf(response: Uint8Array): string {
+    return membersOf(response);
   }
 
   request(batch: Batch): WireRequest {

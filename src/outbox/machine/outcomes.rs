@@ -23,7 +23,9 @@ impl Outbox {
         let Some(sent) = self.finish(exchange) else { return };
         self.now = self.now.max(now);
         self.delivery.breaker.note_blocked(false);
-        self.apply_each(&sent, statuses.iter().map(|status| classify_status(*status)), retry_after);
+        // An event without a status was not accepted, as far as is known.
+        let answer = |index: usize| classify_status(statuses.get(index).copied().unwrap_or(0));
+        self.apply_each(&sent, &answer, retry_after);
         self.advance(now);
     }
 
@@ -34,7 +36,10 @@ impl Outbox {
         self.delivery.breaker.note_blocked(false);
         match classify(response, batch::len(&sent.batch)) {
             Classified::All(answer) => self.apply(sent, answer),
-            Classified::Each(answers) => self.apply_each(&sent, answers.into_iter(), response.retry_after),
+            Classified::Each(answers, rest) => {
+                let answer = |index: usize| answers.get(index).unwrap_or(&rest).clone();
+                self.apply_each(&sent, &answer, response.retry_after);
+            }
         }
         self.advance(now);
     }
@@ -42,15 +47,15 @@ impl Outbox {
     fn apply_each(
         &mut self,
         sent: &SentBatch,
-        mut answers: impl Iterator<Item = Answer>,
+        answer: &dyn Fn(usize) -> Answer,
         retry_after: Option<Millis>,
     ) {
-        let mut is_progress = false;
+        let (mut is_progress, mut answered) = (false, 0);
         let (mut last_error, mut delayed) = (None, Vec::new());
         for range in &sent.batch {
             for index in range.from..range.to {
-                // An event without an answer was not accepted, as far as is known.
-                match answers.next().unwrap_or_else(|| classify_status(0)) {
+                answered += 1;
+                match answer(answered - 1) {
                     Answer::Delivered(status) => {
                         is_progress = true;
                         self.mark_delivered(EventRange { from: index, to: index + 1, ..*range }, status);

@@ -105,7 +105,7 @@ fn a_classifier_may_give_one_answer_for_each_event() {
         assert_eq!((events, response.status), (3, 201));
         let answer_to = |status| classify(&Ok(Response::new(status)));
         // There is no answer for the third.
-        Classified::Each(vec![answer_to(400), Answer::Delivered(201)])
+        Classified::Each(vec![answer_to(400), Answer::Delivered(201)], answer_to(0))
     });
     world.finish();
     assert_eq!(world.store.dead, BTreeSet::from([0]));

@@ -1,0 +1,28 @@
+/** What a response says in its JSON. `src/bc_events/wire.rs` decides what that means, and says what the server sends. */
+import { TextDecoder } from "../../platform/text.js";
+
+/** The members that decide, as lines of `name: value`. No line if the body is not JSON. */
+export function membersOf(body: Uint8Array): string {
+  let json: unknown;
+  try {
+    json = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(body));
+  } catch {
+    return "";
+  }
+  const { errorType, failedRecords, records } = (json ?? {}) as Record<string, unknown>;
+  const lines = ["json: "];
+  if (typeof errorType === "string") lines.push(`error: ${onOneLine(errorType)}`);
+  if (failedRecords !== undefined) lines.push(`failed: ${JSON.stringify(failedRecords)}`);
+  if (Array.isArray(records)) lines.push("records: ", ...records.map(lineOfRecord));
+  return lines.map((line) => `${line}\n`).join("");
+}
+
+function lineOfRecord(record: unknown): string {
+  const name = typeof record === "string" ? record : (record as { errorType?: unknown } | null)?.errorType;
+  return typeof name === "string" ? `record: ${onOneLine(name)}` : "unnamed: ";
+}
+
+/** In a message a line break is a space, and no name that means something has one. */
+function onOneLine(name: string): string {
+  return name.replaceAll("\n", " ");
+}
