@@ -126,10 +126,24 @@ impl std::error::Error for Error {}
 /// The beginning of a response body as printable text on one line.
 fn excerpt(body: &[u8]) -> String {
     let head = body.get(..body.len().min(Error::MAX_DETAIL)).unwrap_or_default();
-    let text = String::from_utf8_lossy(head);
-    let words: Vec<&str> =
-        text.split(|c: char| c.is_control() || c.is_whitespace()).filter(|w| !w.is_empty()).collect();
-    words.join(" ").trim_end_matches(['\u{FFFD}', ' ']).to_owned()
+    let (mut text, mut end, mut is_between_words) = (String::new(), 0, false);
+    for c in String::from_utf8_lossy(head).chars() {
+        if c.is_control() || c.is_whitespace() {
+            is_between_words = !text.is_empty();
+            continue;
+        }
+        if is_between_words {
+            text.push(' ');
+            is_between_words = false;
+        }
+        text.push(c);
+        // At the end these are what is left of a character that was cut.
+        if c != '\u{FFFD}' {
+            end = text.len();
+        }
+    }
+    text.truncate(end);
+    text
 }
 
 #[cfg(test)]
