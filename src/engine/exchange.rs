@@ -1,8 +1,7 @@
 //! The HTTP exchanges of a machine, and the queue of its outputs.
 
-use std::collections::VecDeque;
-
 use super::ordered_map::OrderedMap;
+use super::queue::Queue;
 use crate::base::http::Request;
 use crate::base::ids::{Counter, ExchangeId};
 use crate::base::time::Deadline;
@@ -14,19 +13,19 @@ use crate::engine::machine::{Output, Poll};
 pub struct Exchanges<T, E> {
     ids: Counter,
     in_flight: OrderedMap<ExchangeId, T>,
-    outputs: VecDeque<Output<E>>,
+    outputs: Queue<Output<E>>,
 }
 
 impl<T, E> Exchanges<T, E> {
     /// No exchanges and no outputs.
     pub fn new() -> Self {
-        Self { ids: Counter::default(), in_flight: OrderedMap::new(), outputs: VecDeque::new() }
+        Self { ids: Counter::default(), in_flight: OrderedMap::new(), outputs: Queue::new() }
     }
 
     /// Starts an exchange: queues [`Output::Send`] and keeps `context` until [`Self::finish`].
     pub fn start(&mut self, context: T, request: Request) -> ExchangeId {
         let id = self.register(context);
-        self.outputs.push_back(Output::Send(id, request));
+        self.outputs.push(Output::Send(id, request));
         id
     }
 
@@ -45,7 +44,7 @@ impl<T, E> Exchanges<T, E> {
     /// Cancels an exchange and returns its context.
     pub fn cancel(&mut self, id: ExchangeId) -> Option<T> {
         let context = self.in_flight.remove(id)?;
-        self.outputs.push_back(Output::Cancel(id));
+        self.outputs.push(Output::Cancel(id));
         Some(context)
     }
 
@@ -73,12 +72,12 @@ impl<T, E> Exchanges<T, E> {
 
     /// Queues an event for the application.
     pub fn emit(&mut self, event: E) {
-        self.outputs.push_back(Output::Event(event));
+        self.outputs.push(Output::Event(event));
     }
 
     /// Takes the next output from the queue.
     pub fn next_output(&mut self) -> Option<Output<E>> {
-        self.outputs.pop_front()
+        self.outputs.pop()
     }
 
     /// The next output, or `Wait` if there is none.

@@ -8,4 +8,5 @@ pub mod inbox;
 pub mod jitter;
 pub mod machine;
 pub mod ordered_map;
+pub mod queue;
 pub mod timers;

@@ -1,60 +1,54 @@
 //! Timers by key.
 
-use super::ordered_map::OrderedMap;
 use crate::base::time::{Deadline, Moment};
 
 /// At most one timer for each key.
 #[derive(Clone, Debug)]
 pub struct Timers<K> {
-    by_key: OrderedMap<K, Moment>,
-    by_moment: OrderedMap<(Moment, K)>,
+    /// The earliest is the last.
+    sorted: Vec<(Moment, K)>,
 }
 
 impl<K: Ord + Copy> Timers<K> {
     /// No timers.
     pub const fn new() -> Self {
-        Self { by_key: OrderedMap::new(), by_moment: OrderedMap::new() }
+        Self { sorted: Vec::new() }
     }
 
     /// Sets or moves the timer of `key`.
     pub fn set(&mut self, key: K, at: Moment) {
         self.clear(key);
-        self.by_key.insert(key, at);
-        self.by_moment.add((at, key));
+        let index = self.sorted.partition_point(|other| *other > (at, key));
+        self.sorted.insert(index, (at, key));
     }
 
     /// Sets the timer of `key` unless it is set already.
     pub fn set_unless_running(&mut self, key: K, at: Moment) {
-        if self.by_key.get(key).is_none() {
+        if self.due(key).is_none() {
             self.set(key, at);
         }
     }
 
     /// When the timer of `key` is due, if it is set.
     pub fn due(&self, key: K) -> Option<Moment> {
-        self.by_key.get(key).copied()
+        self.sorted.iter().find(|(_, other)| *other == key).map(|(at, _)| *at)
     }
 
     /// Removes the timer of `key`.
     pub fn clear(&mut self, key: K) {
-        if let Some(at) = self.by_key.remove(key) {
-            self.by_moment.remove((at, key));
+        if let Some(index) = self.sorted.iter().position(|(_, other)| *other == key) {
+            self.sorted.remove(index);
         }
     }
 
     /// Removes the earliest timer that is due and returns its key.
     pub fn pop_due(&mut self, now: Moment) -> Option<K> {
-        let ((at, key), ()) = self.by_moment.first()?;
-        if at > now {
-            return None;
-        }
-        self.clear(key);
-        Some(key)
+        self.sorted.pop_if(|(at, _)| *at <= now).map(|(_, key)| key)
     }
 
     /// When the earliest timer is due.
     pub fn next_deadline(&self) -> Deadline {
-        self.by_moment.first().map_or(Deadline::Never, |((at, _), ())| Deadline::At(at))
+        self.sorted.last().map_or(Deadline::Never, |(at, _)| Deadline::At(*at))
     }
 }
 

@@ -123,8 +123,12 @@ pub(super) fn split(batch: &[EventRange], mut events: u32) -> (Vec<EventRange>, 
         let taken = range.len().min(events);
         events -= taken;
         let middle = range.from + taken;
-        head.extend((taken > 0).then_some(EventRange { to: middle, ..*range }));
-        tail.extend((middle < range.to).then_some(EventRange { from: middle, ..*range }));
+        if taken > 0 {
+            head.push(EventRange { to: middle, ..*range });
+        }
+        if middle < range.to {
+            tail.push(EventRange { from: middle, ..*range });
+        }
     }
     (head, tail)
 }
@@ -145,13 +149,14 @@ pub(super) fn bytes(segments: &OrderedMap<SegmentId, Segment>, batch: &[EventRan
 
 /// The ordering keys of the events of a batch, without 0.
 pub(super) fn ordering_keys(segments: &OrderedMap<SegmentId, Segment>, batch: &[EventRange]) -> Vec<u32> {
-    let contents = |range: &EventRange| Some((*range, segments.get(range.segment)?.contents()));
-    let with_keys =
-        batch.iter().filter_map(contents).filter(|(_, contents)| !contents.ordering_keys.is_empty());
-    with_keys
-        .flat_map(|(range, contents)| (range.from..range.to).map(|index| contents.ordering_key(index)))
-        .filter(|ordering_key| *ordering_key != 0)
-        .collect()
+    let mut ordering_keys = Vec::new();
+    for range in batch {
+        let Some(segment) = segments.get(range.segment) else { continue };
+        let keys = segment.contents().ordering_keys.get(range.from as usize..range.to as usize);
+        ordering_keys.extend_from_slice(keys.unwrap_or_default());
+    }
+    ordering_keys.retain(|ordering_key| *ordering_key != 0);
+    ordering_keys
 }
 
 /// How many events of a batch may share a request. A batch made for a closing page may have more.

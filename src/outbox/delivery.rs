@@ -1,7 +1,5 @@
 //! Delivery: the batches that wait to be sent, and whether requests may be sent.
 
-use std::collections::VecDeque;
-
 use super::Options;
 use super::batch::{self, split};
 use super::bisection::Bisection;
@@ -29,7 +27,7 @@ impl SentBatch {
 #[derive(Clone, Debug)]
 pub(super) struct Delivery {
     /// Batches that wait to be sent.
-    queued: VecDeque<Vec<EventRange>>,
+    queued: Vec<Vec<EventRange>>,
     /// The batch that is being halved.
     bisection: Option<Bisection>,
     /// Bytes of events in one request at most.
@@ -45,7 +43,7 @@ impl Delivery {
     /// The seed is for the jitter of delays.
     pub(super) fn new(options: &Options, seed: u64) -> Self {
         Self {
-            queued: VecDeque::new(),
+            queued: Vec::new(),
             bisection: None,
             batch_bytes: options.batch_bytes,
             breaker: Breaker::new(options, seed),
@@ -68,12 +66,12 @@ impl Delivery {
     /// Queues a batch before all others.
     pub(super) fn queue_first(&mut self, batch: Vec<EventRange>) {
         if !batch.is_empty() {
-            self.queued.push_front(batch);
+            self.queued.insert(0, batch);
         }
     }
 
     /// Takes all queued batches.
-    pub(super) fn take_queued(&mut self) -> VecDeque<Vec<EventRange>> {
+    pub(super) fn take_queued(&mut self) -> Vec<Vec<EventRange>> {
         core::mem::take(&mut self.queued)
     }
 
@@ -107,7 +105,7 @@ impl Delivery {
             }
             is_free
         })?;
-        let batch = self.queued.remove(at)?;
+        let batch = self.queued.remove(at);
         let (head, tail) = split(&batch, max_events.min(batch::max_events(segments, &batch)));
         if !tail.is_empty() {
             self.queued.insert(at, tail);
@@ -148,10 +146,15 @@ impl Delivery {
             return Vec::new();
         }
         let Some(bisection) = self.bisection.take() else { return Vec::new() };
-        let (rest, others): (Vec<_>, Vec<_>) =
-            self.take_queued().into_iter().partition(|batch| bisection.contains(batch));
-        self.queued = others.into();
-        rest.into_iter().flatten().collect()
+        let mut hopeless = Vec::new();
+        self.queued.retain(|batch| {
+            let is_of_it = bisection.contains(batch);
+            if is_of_it {
+                hopeless.extend_from_slice(batch);
+            }
+            !is_of_it
+        });
+        hopeless
     }
 }
 

@@ -34,8 +34,11 @@ impl Progress {
     /// As numbers: `failures`, `backoff`, then three for each event.
     pub fn to_numbers(&self) -> Vec<u32> {
         let millis = |time: Millis| u32::try_from(time.0).unwrap_or(u32::MAX);
-        let events = self.events.iter().flat_map(|e| [e.attempts, millis(e.in_flight), millis(e.retry)]);
-        [self.failures, millis(self.backoff)].into_iter().chain(events).collect()
+        let mut numbers = vec![self.failures, millis(self.backoff)];
+        for event in &self.events {
+            numbers.extend_from_slice(&[event.attempts, millis(event.in_flight), millis(event.retry)]);
+        }
+        numbers
     }
 
     /// From the numbers of `to_numbers`. `None` if they are not for so many events.

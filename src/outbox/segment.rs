@@ -9,11 +9,13 @@
 use super::expiry::ExpiryTimes;
 use super::session::Contents;
 use crate::base::time::Moment;
-use crate::engine::ordered_map::OrderedMap;
+use crate::engine::ordered_map::key;
 
 /// The handle of a segment. Higher numbers are younger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SegmentId(pub u32);
+
+key!(SegmentId);
 
 /// Segments committed here have higher numbers than those found in the store, which are older.
 const FIRST_COMMITTED: u32 = 1 << 31;
@@ -91,8 +93,8 @@ pub struct Segment {
     contents: Contents,
     events: Vec<EventStatus>,
     pending: u32,
-    /// When events that wait for a retry may be sent, by index.
-    retry_times: OrderedMap<u32, Moment>,
+    /// When each event may be sent that waits for a retry, and zero for the others. Empty if none has waited.
+    retry_times: Vec<Moment>,
     /// Whether it is in the store.
     pub store_state: StoreState,
     /// It belongs to another leader: it is not sent, and forgotten as soon as its changes are written.
@@ -113,7 +115,7 @@ impl Segment {
             pending: contents.len(),
             contents,
             events,
-            retry_times: OrderedMap::new(),
+            retry_times: Vec::new(),
             store_state,
             is_released: false,
             since,
@@ -176,19 +178,19 @@ impl Segment {
             event.attempts = u8::try_from(attempts).unwrap_or(u8::MAX);
         }
         if let Some(not_before) = not_before {
-            self.retry_times.insert(index, not_before);
+            self.set_retry(index, not_before);
         }
     }
 
     /// When an event that waits for a retry may be sent.
     pub fn retry_at(&self, index: u32) -> Option<Moment> {
-        self.retry_times.get(index).copied()
+        self.retry_times.get(index as usize).copied().filter(|at| *at > Moment::default())
     }
 
     /// Whether all events are ready and none waits for a retry.
     pub fn is_untouched(&self) -> bool {
         self.pending == self.len()
-            && self.retry_times.is_empty()
+            && self.next_retry().is_none()
             && self.events.iter().all(|event| event.state == State::Ready)
     }
 
@@ -199,13 +201,13 @@ impl Segment {
 
     /// When the first event that waits for a retry may be sent.
     pub fn next_retry(&self) -> Option<Moment> {
-        self.retry_times.values().min().copied()
+        self.retry_times.iter().copied().filter(|at| *at > Moment::default()).min()
     }
 
     /// Puts events into a batch.
     pub fn mark_batched(&mut self, from: u32, to: u32) {
         for index in from..to {
-            self.retry_times.remove(index);
+            self.set_retry(index, Moment::default());
             self.set(index, State::Batched);
         }
     }
@@ -231,7 +233,7 @@ impl Segment {
         }
         self.set(index, State::Ready);
         if let Some(retry_at) = retry_at {
-            self.retry_times.insert(index, retry_at);
+            self.set_retry(index, retry_at);
         }
     }
 
@@ -240,10 +242,19 @@ impl Segment {
         if self.state(index) == State::Settled {
             return false;
         }
-        self.retry_times.remove(index);
+        self.set_retry(index, Moment::default());
         self.set(index, State::Settled);
         self.pending -= 1;
         true
+    }
+
+    fn set_retry(&mut self, index: u32, at: Moment) {
+        if self.retry_times.is_empty() && at > Moment::default() {
+            self.retry_times = vec![Moment::default(); self.events.len()];
+        }
+        if let Some(time) = self.retry_times.get_mut(index as usize) {
+            *time = at;
+        }
     }
 
     fn set(&mut self, index: u32, state: State) {

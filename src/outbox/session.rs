@@ -6,14 +6,14 @@
 //!               └──────drop oldest (overflow)─> dropped
 //! ```
 
-use std::collections::VecDeque;
-
 use super::{Options, Overflow};
-use crate::engine::ordered_map::OrderedMap;
+use crate::engine::ordered_map::{OrderedMap, key};
 
 /// A session of one owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId(pub u32);
+
+key!(SessionId);
 
 /// Which events may share a request with those of a segment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -94,7 +94,7 @@ pub enum StageResult {
 /// The staged events of one session.
 #[derive(Clone, Debug, Default)]
 struct Session {
-    segments: VecDeque<Contents>,
+    segments: Vec<Contents>,
     /// Bytes of the staged events.
     bytes: u64,
     /// Bytes of the last segment.
@@ -143,15 +143,15 @@ impl Sessions {
             self.by_id.insert(id, Session::default());
         }
         let Some(session) = self.by_id.get_mut(id) else { return StageResult::Refused };
-        let fits = session.segments.back().is_some_and(|open| {
+        let fits = session.segments.last().is_some_and(|open| {
             open.len() < segment_events(options)
                 && session.open_bytes.saturating_add(size_64) <= options.batch_bytes
         });
         if !fits {
-            session.segments.push_back(Contents::default());
+            session.segments.push(Contents::default());
             session.open_bytes = 0;
         }
-        if let Some(open) = session.segments.back_mut() {
+        if let Some(open) = session.segments.last_mut() {
             open.push(size, ordering_key);
         }
         session.open_bytes += size_64;
@@ -164,7 +164,7 @@ impl Sessions {
     /// How much more fits into the last segment of a session: bytes, and events.
     pub fn credit(&self, options: &Options, held: u64, id: SessionId) -> (u64, u32) {
         let Some((session, open)) =
-            self.by_id.get(id).and_then(|it| it.segments.back().map(|open| (it, open)))
+            self.by_id.get(id).and_then(|it| it.segments.last().map(|open| (it, open)))
         else {
             return (0, 0);
         };
@@ -176,7 +176,7 @@ impl Sessions {
     /// Stages events for which there was [`Sessions::credit`], behind the last one of the session.
     pub fn stage_many(&mut self, id: SessionId, sizes: &[u32], ordering_keys: &[u32]) {
         let Some(session) = self.by_id.get_mut(id) else { return };
-        let Some(open) = session.segments.back_mut() else { return };
+        let Some(open) = session.segments.last_mut() else { return };
         for (index, size) in sizes.iter().enumerate() {
             open.push(*size, ordering_keys.get(index).copied().unwrap_or(0));
             session.open_bytes += u64::from(*size);
@@ -198,12 +198,13 @@ impl Sessions {
         if has_later {
             session.open_bytes = later.last().map_or(0, Contents::bytes);
         }
-        for contents in all.into_iter().chain(later) {
+        session.segments = all;
+        session.segments.extend(later);
+        for contents in &session.segments {
             self.events += u64::from(contents.len());
-            self.bytes += contents.bytes();
             session.bytes += contents.bytes();
-            session.segments.push_back(contents);
         }
+        self.bytes += session.bytes;
         self.by_id.insert(id, session);
     }
 
@@ -211,7 +212,7 @@ impl Sessions {
     /// out.
     pub fn take(&mut self, id: SessionId) -> Vec<Contents> {
         let Some(mut session) = self.by_id.remove(id) else { return Vec::new() };
-        if let Some(first) = session.segments.front_mut() {
+        if let Some(first) = session.segments.first_mut() {
             first.sizes.drain(..session.dropped);
             first.ordering_keys.drain(..session.dropped.min(first.ordering_keys.len()));
         }
@@ -219,7 +220,7 @@ impl Sessions {
             self.events -= u64::from(contents.len());
             self.bytes -= contents.bytes();
         }
-        session.segments.into()
+        session.segments
     }
 
     /// The number of staged events.
@@ -234,14 +235,14 @@ impl Sessions {
 
     fn drop_oldest(&mut self, id: SessionId) -> bool {
         let Some(session) = self.by_id.get_mut(id) else { return false };
-        let Some(first) = session.segments.front() else { return false };
+        let Some(first) = session.segments.first() else { return false };
         let size = first.size(session.dropped as u32);
         self.events -= 1;
         self.bytes -= size;
         session.bytes -= size;
         session.dropped += 1;
         if session.dropped == first.sizes.len() {
-            session.segments.pop_front();
+            session.segments.remove(0);
             session.dropped = 0;
         }
         true

@@ -106,7 +106,7 @@ impl StoreSync {
 
     /// The oldest segment that was committed here and is only in the store.
     pub(super) fn oldest_evicted(&self) -> Option<SegmentId> {
-        self.evicted.keys().next()
+        self.evicted.first()
     }
 
     /// An evicted segment is known again, or gone. Returns its pending events.
@@ -116,8 +116,8 @@ impl StoreSync {
 
     /// All evicted segments are gone. Returns their pending events.
     pub(super) fn take_all_evicted(&mut self) -> Amount {
-        let all = self.evicted.take();
-        all.into_iter().fold((0, 0), |sum, (_, pending)| (sum.0 + pending.0, sum.1 + pending.1))
+        let all = core::mem::take(&mut self.evicted);
+        all.values().fold((0, 0), |sum, pending| (sum.0 + pending.0, sum.1 + pending.1))
     }
 
     /// Others settled events of an evicted segment. Returns how many of them were still pending: delivered,

@@ -6,8 +6,6 @@
 //!              └────────────────────────────────────┘
 //! ```
 
-use std::collections::VecDeque;
-
 use super::progress::Progress;
 use super::segment::SegmentId;
 use crate::base::time::{Millis, Moment};
@@ -47,7 +45,7 @@ type Commit = (Vec<SegmentId>, u64);
 /// The changes of one write.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Changes {
-    pub(super) commits: VecDeque<Commit>,
+    pub(super) commits: Vec<Commit>,
     pub(super) rewrite: OrderedMap<SegmentId>,
     /// Segments of which only the progress has changed. Not repeated after a failure.
     pub(super) progress: OrderedMap<SegmentId>,
@@ -78,7 +76,7 @@ pub(super) struct Writes {
 
 impl Writes {
     pub(super) fn commit(&mut self, segments: Vec<SegmentId>, bytes: u64) {
-        self.waiting.commits.push_back((segments, bytes));
+        self.waiting.commits.push((segments, bytes));
     }
 
     /// A segment has fewer events than in the store.
@@ -175,21 +173,23 @@ impl Writes {
         let alone = self.failures > 0 && self.waiting.frees_space();
         let progress = core::mem::take(&mut self.waiting.progress);
         let mut changes = Changes {
-            commits: VecDeque::new(),
+            commits: Vec::new(),
             rewrite: core::mem::take(&mut self.waiting.rewrite),
             progress: if self.failures > 0 { OrderedMap::new() } else { progress },
             remove: core::mem::take(&mut self.waiting.remove),
             dead_put: core::mem::take(&mut self.waiting.dead_put),
         };
-        let mut bytes = 0;
+        let (mut bytes, mut count) = (0, 0);
         while !alone
-            && let Some((_, more)) = self.waiting.commits.front()
+            && let Some((_, more)) = self.waiting.commits.get(count)
             && (bytes == 0 || bytes + more <= MAX_MERGED_BYTES)
             && capacity.is_none_or(|capacity| bytes + more <= capacity)
         {
             bytes += more;
-            changes.commits.extend(self.waiting.commits.pop_front());
+            count += 1;
         }
+        let later = self.waiting.commits.split_off(count);
+        changes.commits = core::mem::replace(&mut self.waiting.commits, later);
         if changes.is_empty() {
             return None;
         }
@@ -218,13 +218,14 @@ impl Writes {
         }
         self.waiting.dead_put.extend(changes.dead_put);
         let mut unwritten = Vec::new();
-        for (mut segments, bytes) in changes.commits.into_iter().rev() {
+        let mut commits = changes.commits;
+        for (segments, _) in &mut commits {
             segments.retain(|segment| !self.waiting.remove.contains(*segment));
-            unwritten.extend_from_slice(&segments);
-            if !segments.is_empty() {
-                self.waiting.commits.push_front((segments, bytes));
-            }
+            unwritten.extend_from_slice(segments);
         }
+        commits.retain(|(segments, _)| !segments.is_empty());
+        commits.append(&mut self.waiting.commits);
+        self.waiting.commits = commits;
         for segment in changes.remove.keys() {
             self.waiting.remove.add(segment);
         }

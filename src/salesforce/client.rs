@@ -9,8 +9,6 @@
 //!
 //! This file decides when to log in. It knows nothing of Bayeux messages.
 
-use std::collections::VecDeque;
-
 use super::auth::{self, Flow, Grant};
 use super::instance::may_receive_token;
 use super::replay::ReplayDialect;
@@ -23,6 +21,7 @@ use crate::bayeux::errors::SessionError;
 use crate::bayeux::session::{self, Session};
 use crate::bayeux::wire::Transport;
 use crate::engine::machine::{self, Machine, Poll};
+use crate::engine::queue::Queue;
 
 /// Options of a client.
 #[derive(Clone, Debug)]
@@ -118,7 +117,7 @@ pub struct Client {
     api_version: String,
     login_ids: Counter,
     login: Option<ExchangeId>,
-    outputs: VecDeque<Output>,
+    outputs: Queue<Output>,
 }
 
 impl Client {
@@ -135,7 +134,7 @@ impl Client {
             api_version: options.api_version,
             login_ids: Counter::after(LOGIN_IDS),
             login: None,
-            outputs: VecDeque::new(),
+            outputs: Queue::new(),
         }
     }
 
@@ -146,7 +145,7 @@ impl Client {
 
     fn log_in(&mut self, now: Moment, is_renewal: bool) {
         if matches!(self.flow, Flow::Provider { .. }) {
-            return self.outputs.push_back(Output::NeedsToken { is_renewal });
+            return self.outputs.push(Output::NeedsToken { is_renewal });
         }
         if let Some(grant) = auth::existing_grant(&self.flow) {
             if is_renewal {
@@ -156,7 +155,7 @@ impl Client {
             return self.apply_grant(now, grant);
         }
         if let Some(claims) = auth::jwt_claims(&self.flow, self.session.unix_ms()) {
-            self.outputs.push_back(Output::Sign { claims });
+            self.outputs.push(Output::Sign { claims });
         } else if let Some(request) = auth::token_request(&self.flow, &self.token_url, "") {
             self.send_login(request);
         } else {
@@ -206,7 +205,7 @@ impl Client {
     fn send_login(&mut self, request: Request) {
         let id = ExchangeId(self.login_ids.advance());
         self.login = Some(id);
-        self.outputs.push_back(Output::Login(id, request));
+        self.outputs.push(Output::Login(id, request));
     }
 
     fn apply_grant(&mut self, now: Moment, grant: Grant) {
@@ -215,14 +214,14 @@ impl Client {
             && newest != *refresh_token
         {
             *refresh_token = newest.clone();
-            self.outputs.push_back(Output::RefreshToken(newest));
+            self.outputs.push(Output::RefreshToken(newest));
         }
         let url = match &self.endpoint {
             Some(endpoint) => endpoint.clone(),
             None => format!("{}/cometd/{}", grant.instance_url, self.api_version),
         };
         let headers = Secret::new(format!("authorization: {}", grant.authorization.expose()));
-        self.outputs.push_back(Output::Granted {
+        self.outputs.push(Output::Granted {
             authorization: grant.authorization,
             instance_url: grant.instance_url,
             issued_at_ms: grant.issued_at_ms.unwrap_or_else(|| self.session.unix_ms()),
@@ -285,7 +284,7 @@ impl Machine for Client {
 
     fn poll(&mut self) -> Poll<Output> {
         loop {
-            if let Some(output) = self.outputs.pop_front() {
+            if let Some(output) = self.outputs.pop() {
                 return Poll::Do(output);
             }
             let output = match self.session.poll() {
@@ -299,7 +298,7 @@ impl Machine for Client {
                 output => {
                     let is_end = matches!(output, machine::Output::Event(session::Event::Ended(_)));
                     if let Some(id) = self.login.take_if(|_| is_end) {
-                        self.outputs.push_back(Output::Session(output));
+                        self.outputs.push(Output::Session(output));
                         return Poll::Do(Output::Session(machine::Output::Cancel(id)));
                     }
                     return Poll::Do(Output::Session(output));

@@ -14,11 +14,10 @@
 //! One save runs at a time. Positions that arrive during it are saved by the next, the newest of each channel.
 //! A position whose save failed is kept, and saved again with the next input that asks for a save.
 
-use std::collections::VecDeque;
-
 use crate::base::ids::OpId;
 use crate::base::time::{Deadline, Moment};
 use crate::engine::machine::{Machine, Poll};
+use crate::engine::queue::Queue;
 
 /// When positions are saved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,10 +95,10 @@ pub struct Marks {
     candidates: Vec<(OpId, Option<Position>)>,
     /// Policy `manual`: for each channel the messages from the first unacknowledged one on, in the order of
     /// their hand-over.
-    unacked: Vec<(String, VecDeque<Unacked>)>,
+    unacked: Vec<(String, Vec<Unacked>)>,
     /// Operations that wait until nothing is left to save, and whether all went well since.
     flushing: Vec<OpId>,
-    outputs: VecDeque<Output>,
+    outputs: Queue<Output>,
 }
 
 impl Marks {
@@ -113,7 +112,7 @@ impl Marks {
             candidates: Vec::new(),
             unacked: Vec::new(),
             flushing: Vec::new(),
-            outputs: VecDeque::new(),
+            outputs: Queue::new(),
         }
     }
 
@@ -153,8 +152,8 @@ impl Marks {
     fn expect_ack(&mut self, received: OpId, position: Position) {
         let message = Unacked { received, position, is_acked: false };
         match self.unacked.iter_mut().find(|(channel, _)| *channel == message.position.channel) {
-            Some((_, messages)) => messages.push_back(message),
-            None => self.unacked.push((message.position.channel.clone(), VecDeque::from([message]))),
+            Some((_, messages)) => messages.push(message),
+            None => self.unacked.push((message.position.channel.clone(), vec![message])),
         }
     }
 
@@ -163,11 +162,8 @@ impl Marks {
         let (_, messages) = self.unacked.iter_mut().find(|(name, _)| name == channel)?;
         let at = messages.binary_search_by_key(&received, |message| message.received).ok()?;
         messages.get_mut(at)?.is_acked = true;
-        let mut newest = None;
-        while messages.front().is_some_and(|message| message.is_acked) {
-            newest = messages.pop_front().map(|message| message.position);
-        }
-        newest
+        let acked = messages.iter().take_while(|message| message.is_acked).count();
+        messages.drain(..acked).next_back().map(|message| message.position)
     }
 
     /// Saves a position, for an operation that waits for it. Without a position there is nothing to wait for.
@@ -227,7 +223,7 @@ impl Marks {
             return;
         }
         let next = self.unsaved.remove(waited.unwrap_or(0));
-        self.outputs.push_back(Output::Save(next.position.clone()));
+        self.outputs.push(Output::Save(next.position.clone()));
         self.saving = Some(next);
     }
 
@@ -238,7 +234,7 @@ impl Marks {
                 self.previous = position;
             }
         }
-        self.outputs.push_back(Output::Settled(op, is_saved));
+        self.outputs.push(Output::Settled(op, is_saved));
     }
 }
 
@@ -259,7 +255,7 @@ impl Machine for Marks {
     }
 
     fn poll(&mut self) -> Poll<Output> {
-        self.outputs.pop_front().map_or(Poll::Wait(Deadline::Never), Poll::Do)
+        self.outputs.pop().map_or(Poll::Wait(Deadline::Never), Poll::Do)
     }
 }
 

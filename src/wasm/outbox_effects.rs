@@ -6,7 +6,7 @@ use wasm_bindgen::prelude::wasm_bindgen;
 use crate::base::error::Error;
 use crate::outbox::effect::{Effect, Outcome};
 use crate::outbox::progress::Progress;
-use crate::outbox::segment::EventRange;
+use crate::outbox::segment::{EventRange, SegmentId};
 use crate::outbox::writes::{Put, Write};
 
 #[wasm_bindgen]
@@ -76,24 +76,14 @@ extern "C" {
 pub(super) fn push(sink: &OutboxSink, effect: Effect) -> Result<(), JsValue> {
     let parts = |error: Error| (error.code as u8 + 1, error.status.unwrap_or(0), error.detail);
     match effect {
-        Effect::Write(Write { put, remove, dead_put }) => {
-            let progress = progress_of(&put);
-            sink.write(
-                put.into_iter()
-                    .flat_map(|put| {
-                        let indices = put.indices.unwrap_or_default();
-                        [put.segment.0, indices.len() as u32].into_iter().chain(indices)
-                    })
-                    .collect(),
-                remove.into_iter().map(|id| id.0).collect(),
-                dead_put.into_iter().flat_map(|(id, index)| [id.0, index]).collect(),
-                progress,
-            )
-        }
+        Effect::Write(write) => push_write(sink, &write),
         Effect::Peek { events, bytes } => sink.peek(events, bytes as f64),
         Effect::Send { exchange, batch, is_page_hidden } => {
-            let flat = |range: EventRange| [range.segment.0, range.from, range.to];
-            sink.send(exchange.0, batch.into_iter().flat_map(flat).collect(), is_page_hidden)
+            let mut ranges = Vec::new();
+            for EventRange { segment, from, to } in batch {
+                ranges.extend_from_slice(&[segment.0, from, to]);
+            }
+            sink.send(exchange.0, ranges, is_page_hidden)
         }
         Effect::Accepted(segment) => sink.accepted(segment.0),
         Effect::Delivered { events, status, attempts } => {
@@ -112,11 +102,32 @@ pub(super) fn push(sink: &OutboxSink, effect: Effect) -> Result<(), JsValue> {
     }
 }
 
+fn push_write(sink: &OutboxSink, Write { put, remove, dead_put }: &Write) -> Result<(), JsValue> {
+    let (mut puts, mut removes, mut dead_puts) = (Vec::new(), Vec::new(), Vec::new());
+    for Put { segment, indices, .. } in put {
+        let indices = indices.as_deref().unwrap_or_default();
+        puts.extend_from_slice(&[segment.0, indices.len() as u32]);
+        puts.extend_from_slice(indices);
+    }
+    for SegmentId(segment) in remove {
+        removes.push(*segment);
+    }
+    for (SegmentId(segment), index) in dead_put {
+        dead_puts.extend_from_slice(&[*segment, *index]);
+    }
+    sink.write(puts, removes, dead_puts, progress_of(put))
+}
+
 /// The progress of each segment: how many numbers, then the numbers. Empty if there is none at all.
 fn progress_of(put: &[Put]) -> Vec<u32> {
+    let mut all = Vec::new();
     if put.iter().all(|put| put.progress.is_none()) {
-        return Vec::new();
+        return all;
     }
-    let numbers = |put: &Put| put.progress.as_ref().map_or_else(Vec::new, Progress::to_numbers);
-    put.iter().map(numbers).flat_map(|numbers| [numbers.len() as u32].into_iter().chain(numbers)).collect()
+    for put in put {
+        let numbers = put.progress.as_ref().map_or_else(Vec::new, Progress::to_numbers);
+        all.push(numbers.len() as u32);
+        all.extend_from_slice(&numbers);
+    }
+    all
 }

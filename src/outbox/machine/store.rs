@@ -195,7 +195,7 @@ impl Outbox {
         self.exchanges.cancel_all();
         self.delivery.take_queued();
         self.writes.clear();
-        for (id, _) in self.segments.take() {
+        for id in core::mem::take(&mut self.segments).keys() {
             self.exchanges.emit(Effect::Forget(id, Outcome::Removed));
         }
         self.store.take_all_evicted();
@@ -309,9 +309,13 @@ impl Outbox {
             remove: changes.remove.keys().collect(),
             dead_put: changes.dead_put.clone(),
         };
-        let committed = changes.commits.iter().flat_map(|(ids, _)| ids.iter().copied());
-        let ids: Vec<SegmentId> =
-            committed.chain(changes.rewrite.keys()).chain(changes.progress.keys()).collect();
+        let mut ids = Vec::new();
+        for (committed, _) in &changes.commits {
+            ids.extend_from_slice(committed);
+        }
+        for changed in [&changes.rewrite, &changes.progress] {
+            ids.extend(changed.keys());
+        }
         for id in ids {
             let Some(segment) = self.segments.get(id) else { continue };
             let indices = (segment.pending() < segment.len()).then(|| segment.pending_indices());
