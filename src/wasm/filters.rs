@@ -1,14 +1,16 @@
 //! The exports of the filters. They take and return numbers only: batches are in the arena, all else passes through a
 //! buffer as JSON.
 //!
-//! No export calls JavaScript: where a program needs a function of the user, it returns, and JavaScript starts it again
-//! with the result. So nothing is borrowed while code of the user runs.
+//! No export calls code of the user: where a program needs a function of the user, it returns, and JavaScript starts it
+//! again with the result. So nothing is borrowed while code of the user runs. Two methods of the platform are called, which
+//! change the case of a text that is not ASCII.
 
 #![expect(unsafe_code, reason = "memory is shared with JavaScript by address")]
 
 use core::cell::UnsafeCell;
 
 use wasm_bindgen::prelude::wasm_bindgen;
+use wasm_bindgen::{JsCast, JsValue};
 
 use super::arena::{self, Shared};
 use crate::base::json::block::Native;
@@ -52,7 +54,7 @@ static STATE: Shared<UnsafeCell<State>> = Shared(UnsafeCell::new(State {
 
 /// The state, for one export.
 fn state() -> &'static mut State {
-    // SAFETY: there is one thread, and exports do not nest, because none calls JavaScript. Each calls this once, and
+    // SAFETY: there is one thread, and exports do not nest, because none calls code of the user. Each calls this once, and
     // passes parts of the state on.
     unsafe { &mut *STATE.0.get() }
 }
@@ -251,12 +253,31 @@ pub fn select(program: usize) -> usize {
     let parts = arena::parts(state.len);
     let Some(program) = program_of(&state.programs, program) else { return 0 };
     let (rows, notes) = (&*parts.rows, &state.notes);
-    let mut selector = Selector::new(program);
+    let mut selector = Selector::new(program, change_case);
     state.selection.retain(|index| {
         ScannedEvent::new(parts.text, rows, notes, *index as usize)
             .is_some_and(|event| selector.selects(&event))
     });
     state.selection.len()
+}
+
+#[wasm_bindgen]
+extern "C" {
+    /// A string of JavaScript.
+    type Text;
+    #[wasm_bindgen(method, structural, catch, js_name = toUpperCase)]
+    fn to_upper_case(this: &Text) -> Result<String, JsValue>;
+    #[wasm_bindgen(method, structural, catch, js_name = toLowerCase)]
+    fn to_lower_case(this: &Text) -> Result<String, JsValue>;
+}
+
+/// JavaScript has the tables of Unicode for this.
+fn change_case(text: &str, is_upper: bool) -> String {
+    if text.is_ascii() {
+        return if is_upper { text.to_ascii_uppercase() } else { text.to_ascii_lowercase() };
+    }
+    let text: Text = JsValue::from_str(text).unchecked_into();
+    if is_upper { text.to_upper_case() } else { text.to_lower_case() }.unwrap_or_default()
 }
 
 fn program_of(programs: &[Option<Program>], number: usize) -> Option<&Program> {
@@ -269,7 +290,7 @@ fn outcome<'a>(
     returned: &[Option<Value<'static>>],
 ) -> (u32, Vec<u8>) {
     let mut json = String::from("[");
-    let code = match Runner::default().run(program, event, returned) {
+    let code = match Runner::new(change_case).run(program, event, returned) {
         Outcome::Done(Value::Bool(value), errors) if errors.is_empty() => {
             return (if value { IS_TRUE } else { IS_FALSE }, Vec::new());
         }

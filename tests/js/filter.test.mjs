@@ -49,6 +49,21 @@ test("the conformance tests of CESQL pass, for an event and in a batch", {
   assert.equal(tck.length, 275);
 });
 
+test("UPPER and LOWER change the case of all letters that Unicode has, for an event and in a batch", () => {
+  for (const text of ["Order", "Straße", "ΟΔΟΣ", "ﬁ İ", "ÀÉ 😀", "ǆ"]) {
+    const subject = event({ text });
+    for (const [name, changed] of [
+      ["UPPER", text.toUpperCase()],
+      ["LOWER", text.toLowerCase()],
+    ]) {
+      const filter = Filter.sql(`${name}(text) = '${changed}'`);
+      assert.equal(Filter.sql(`${name}(text)`).evaluate(subject).value, changed);
+      assert.ok(filter.matches(subject), changed);
+      assert.equal(EventBatch.parse(`[${subject},${event({ text: "other" })}]`).filter(filter).length, 1, changed);
+    }
+  }
+});
+
 test("an expression that does not parse is rejected with its position and what was expected", () => {
   assert.throws(() => Filter.sql("type = "), invalid(/at position 7: expected an attribute, .*; found the end/));
   assert.throws(() => Filter.sql("'😀' ; 1"), invalid(/at position 5: .*; found "; 1"/));

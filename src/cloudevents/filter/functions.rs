@@ -4,6 +4,14 @@ use std::borrow::Cow;
 
 use super::value::{Errors, EvaluationError, Type, Value};
 
+/// Brings a text into upper case, otherwise into lower case.
+pub type ChangeCase = fn(text: &str, is_upper: bool) -> String;
+
+/// As the standard library does it. Its tables take 9 KB of a module after compression, so a module may have another way.
+pub fn change_case(text: &str, is_upper: bool) -> String {
+    if is_upper { text.to_uppercase() } else { text.to_lowercase() }
+}
+
 /// A built-in function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Builtin {
@@ -88,7 +96,12 @@ impl Builtin {
     }
 
     /// Calls the function with arguments of the types of its parameters.
-    pub(super) fn call<'a>(self, args: &[Value<'a>], errors: &mut Errors) -> Value<'a> {
+    pub(super) fn call<'a>(
+        self,
+        args: &[Value<'a>],
+        errors: &mut Errors,
+        change_case: ChangeCase,
+    ) -> Value<'a> {
         let text = |index: usize| match args.get(index) {
             Some(Value::Str(text)) => text.clone(),
             _ => Cow::Borrowed(""),
@@ -101,8 +114,7 @@ impl Builtin {
             Self::Length => Value::Int(i32::try_from(text(0).chars().count()).unwrap_or(i32::MAX)),
             Self::Concat => join(args, "", errors),
             Self::ConcatWs => join(args.get(1..).unwrap_or_default(), &text(0), errors),
-            Self::Lower => Value::Str(Cow::Owned(text(0).to_lowercase())),
-            Self::Upper => Value::Str(Cow::Owned(text(0).to_uppercase())),
+            Self::Lower | Self::Upper => Value::Str(Cow::Owned(change_case(&text(0), self == Self::Upper))),
             Self::Trim => Value::Str(slice(text(0), |text| text.trim())),
             Self::Left | Self::Right => {
                 let (text, len) = (text(0), int(1));

@@ -25,7 +25,7 @@
 pub mod attributes;
 pub mod cesql;
 pub mod dialects;
-mod functions;
+pub mod functions;
 mod pattern;
 pub mod program;
 pub mod run;

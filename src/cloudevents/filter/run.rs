@@ -4,7 +4,7 @@
 //! error in the list (sections 3.2 and 3.4).
 
 use super::attributes::{Attributes, Test};
-use super::functions::Builtin;
+use super::functions::{Builtin, ChangeCase, change_case};
 use super::program::{Arithmetic, Comparison, Program, Step};
 use super::value::{Errors, EvaluationError, Type, Value};
 
@@ -37,13 +37,24 @@ enum Operand<'a> {
 }
 
 /// Runs programs. Keeps its stack from one event to the next.
-#[derive(Default)]
 pub struct Runner<'a> {
     stack: Vec<Operand<'a>>,
     errors: Errors,
+    change_case: ChangeCase,
+}
+
+impl Default for Runner<'_> {
+    fn default() -> Self {
+        Self::new(change_case)
+    }
 }
 
 impl<'a> Runner<'a> {
+    /// A runner for which `UPPER` and `LOWER` are done by a function.
+    pub fn new(change_case: ChangeCase) -> Self {
+        Self { stack: Vec::new(), errors: Errors::default(), change_case }
+    }
+
     /// Runs the program. `returned` has the results of the calls that this event has had so far.
     pub fn run(
         &mut self,
@@ -212,7 +223,8 @@ impl<'a> Runner<'a> {
     }
 
     fn call(&mut self, function: Builtin, arguments: &[Value<'a>]) -> Operand<'a> {
-        let (before, value) = (self.errors, function.call(arguments, &mut self.errors));
+        let before = self.errors;
+        let value = function.call(arguments, &mut self.errors, self.change_case);
         match value {
             Value::Int(value) if function == Builtin::Abs && self.errors != before => Operand::Failed(value),
             value => Operand::Value(value),

@@ -1,6 +1,7 @@
 //! Chooses events of a scanned batch.
 
 use super::attributes::{Attributes as _, Test};
+use super::functions::ChangeCase;
 use super::program::{Program, Required};
 use super::run::{Outcome, Runner};
 use super::scanned::ScannedEvent;
@@ -16,11 +17,11 @@ pub struct Selector<'a> {
 }
 
 impl<'a> Selector<'a> {
-    /// A selector for a program.
-    pub fn new(program: &'a Program) -> Self {
+    /// A selector for a program, see [`Runner::new`].
+    pub fn new(program: &'a Program, change_case: ChangeCase) -> Self {
         let required = program.required();
         let units = required.map_or(0, |required| required.text.encode_utf16().count());
-        Self { program, required, required_units: units as u32, runner: Runner::default() }
+        Self { program, required, required_units: units as u32, runner: Runner::new(change_case) }
     }
 
     /// Whether the value for an event is true, without errors.

@@ -12,6 +12,7 @@ use eventferry::base::json::block::Swar;
 use eventferry::base::json::padded::{Padded, pad};
 use eventferry::cloudevents::filter::attributes::ListedAttributes;
 use eventferry::cloudevents::filter::dialects::{compile_expression, compile_filter, read_functions};
+use eventferry::cloudevents::filter::functions::change_case;
 use eventferry::cloudevents::filter::run::{Outcome, Runner};
 use eventferry::cloudevents::filter::scanned::{Notes, ScannedEvent};
 use eventferry::cloudevents::filter::select::Selector;
@@ -66,7 +67,7 @@ fuzz_target!(|input: &[u8]| {
                 assert_eq!(found, Value::Bool(matches), "{expression}");
                 if !program.calls_user() {
                     for program in [&program, &filter] {
-                        assert_eq!(Selector::new(program).selects(&scanned), matches, "{expression}");
+                        assert_eq!(Selector::new(program, change_case).selects(&scanned), matches, "{expression}");
                     }
                 }
                 return;
