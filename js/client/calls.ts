@@ -262,10 +262,7 @@ export class Calls {
         if (this.#isClosed) throw new FerryError("ERR_CLOSED");
         // The machine may settle the call before `send` returns.
         this.#pump.send((port, now) => {
-          op =
-            method === "GET"
-              ? port.get(now, url, headers, timeoutMs, maxResponseBytes)
-              : port.post(now, url, headers, body, timeoutMs, maxResponseBytes);
+          op = port.send(now, method === "GET", url, headers, body, timeoutMs, maxResponseBytes);
           this.#pending.set(op, pending);
         });
       } catch (error) {

@@ -3,6 +3,7 @@
  * times are in milliseconds; `now` is monotonic.
  */
 import type { Bytes } from "../platform/bytes.js";
+import type { OUTBOX_INPUTS } from "./generated/tables.js";
 import type { Glue } from "./module.js";
 import type { TextExports } from "./text-module.js";
 
@@ -12,6 +13,7 @@ export {
   COUNTERS,
   FAILURE,
   OUTBOX_CLASSIFIERS,
+  OUTBOX_INPUTS,
   OUTBOX_OPTIONS,
   POLICIES,
   STREAM_NUMBERS,
@@ -97,7 +99,7 @@ export interface EventsProtocolGlue extends CallsGlue<TextExports> {
 }
 
 export interface StreamsGlue extends Glue<{ readonly memory: { readonly buffer: ArrayBufferLike } }> {
-  StreamPort: new (numbers: Float64Array, texts: string[], seed: number, effects: object) => StreamPort;
+  StreamPort: new (numbers: Float64Array, texts: string, seed: number, effects: object) => StreamPort;
   MarksPort: new (policy: number, effects: MarksEffects) => MarksPort;
   channel_name(channel: string): string;
 }
@@ -116,33 +118,65 @@ export interface Port {
 
 /** The machine that makes calls, see `src/wasm/calls.rs`. */
 export interface CallsPort extends Port {
-  post(
+  /** A `GET` has no body. */
+  send(
     now: number,
+    isGet: boolean,
     url: string,
     headers: string,
     body: Uint8Array,
     timeoutMs: number,
     maxResponseBytes: number,
   ): number;
-  get(now: number, url: string, headers: string, timeoutMs: number, maxResponseBytes: number): number;
   cancel(op: number): void;
   close(): void;
 }
 
+/** What the inputs of an outbox have that consist of numbers, beside the time. */
+interface OutboxInputs {
+  /** Returns how many events were staged. */
+  rollBack: [session: number];
+  storeOpened: [events: number, bytes: number, dead: number, deadBytes: number];
+  storeAdded: [events: number, bytes: number, dead: number, deadBytes: number];
+  storeWritten: [isDone: boolean];
+  /** A value of `PEEK_RESULT`. */
+  storePeeked: [result: number];
+  storeChanged: [];
+  /** The time is that at which the clock has shown `unixMs`. `isConfirmed`: the destination has told it. */
+  setWallClock: [unixMs: number, isConfirmed: boolean];
+  settledElsewhere: [handle: number, delivered: number, dead: number, bytes: number];
+  deadRemoved: [count: number, bytes: number, isReplayed: boolean];
+  /** Returns how many events there were. */
+  purge: [];
+  setLeader: [isLeader: boolean];
+  pause: [isPaused: boolean];
+  flushNow: [];
+  online: [];
+  allowRequests: [requests: number];
+  pageHidden: [bytes: number, isOneSegmentPerRequest: boolean];
+  limitBatches: [id: number, maxEvents: number, concurrency: number];
+  notSent: [id: number];
+}
+
+/** The same by the numbers of the inputs. */
+type OutboxInputsByNumber = { [Name in keyof OutboxInputs as (typeof OUTBOX_INPUTS)[Name]]: OutboxInputs[Name] };
+
 /** The machine of an outbox, see `src/wasm/outbox.rs`. */
 export interface OutboxPort extends Port {
+  /** An input that has only numbers, see `src/outbox/machine`. Returns a number if one is named there, otherwise 0. */
+  input<Input extends keyof OutboxInputsByNumber>(
+    input: Input,
+    now: number,
+    ...numbers: OutboxInputsByNumber[Input]
+  ): number;
   stage(session: number, size: number, orderingKey: number): number;
   /** How much more fits behind the staged events: bytes up to `maxBytes`, plus 2^32 times the events. */
   credit(session: number, maxBytes: number): number;
   stage_many(session: number, sizes: Uint32Array, orderingKeys: Uint32Array): void;
-  roll_back(session: number): number;
   commit(now: number, session: number, maxGroupedEvents: number): Uint32Array;
   uncommit(now: number, session: number, handles: Uint32Array): Uint32Array;
   recommit(now: number, sizes: Uint32Array, orderingKeys: Uint32Array, maxGroupedEvents: number): number;
-  store_opened(now: number, events: number, bytes: number, dead: number, deadBytes: number): void;
-  store_added(now: number, events: number, bytes: number, dead: number, deadBytes: number): void;
   moved_away(now: number, handles: Uint32Array): void;
-  store_written(now: number, isDone: boolean): void;
   segment_found(
     now: number,
     sizes: Uint32Array,
@@ -154,24 +188,10 @@ export interface OutboxPort extends Port {
   ): number;
   /** `times`: Unix times in milliseconds, NaN for events that do not expire. */
   set_expiry_times(handle: number, times: Float64Array, isReplayed: boolean): void;
-  /** The Unix time `at`. `isConfirmed`: the destination has told it. */
-  set_wall_clock(at: number, unixMs: number, isConfirmed: boolean): void;
-  store_peeked(now: number, result: number): void;
-  store_changed(now: number): void;
-  settled_elsewhere(now: number, handle: number, delivered: number, dead: number, bytes: number): void;
   delivered_elsewhere(now: number, handle: number, indices: Uint32Array, status: number): void;
-  dead_removed(now: number, count: number, bytes: number, isReplayed: boolean): void;
-  purge(now: number): number;
-  set_leader(now: number, isLeader: boolean): void;
-  pause(now: number, isPaused: boolean): void;
-  flush_now(now: number): void;
-  online(now: number): void;
-  allow_requests(now: number, requests: number): void;
-  page_hidden(now: number, bytes: number, isOneSegmentPerRequest: boolean): void;
-  limit_batches(now: number, id: number, maxEvents: number, concurrency: number): void;
-  not_sent(now: number, id: number): void;
   response_each(now: number, id: number, statuses: Uint16Array, retryAfterMs: number): void;
-  counters(): Float64Array;
+  /** A counter, by its place in `COUNTERS`. */
+  counter(at: number): number;
   is_drained(): boolean;
   is_settled(): boolean;
 }
@@ -238,8 +258,8 @@ export type StreamEffects<Text = Uint8Array> = {
 export interface StreamPort extends Port {
   open(now: number): number;
   subscribe(now: number, channel: string): number;
-  /** Returns the operation of the first channel; those of the others follow. */
-  subscribe_together(now: number, channels: string[]): number;
+  /** `channels`: see `joinedTexts`. Returns the operation of the first channel; those of the others follow. */
+  subscribe_together(now: number, channels: string): number;
   probe(now: number): number;
   /** The network is back, or the computer has slept; if that is not certain, the page is visible again. */
   network_changed(now: number, isCertain: boolean): void;

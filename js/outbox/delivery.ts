@@ -1,6 +1,6 @@
 /** The delivery of an outbox: carries out the requests of the machine, and tells what became of each event. */
 import { codeOf, FerryError, messageOf } from "../engine/errors.js";
-import type { OutboxEffects, OutboxPort } from "../engine/ports.js";
+import { OUTBOX_INPUTS, type OutboxEffects, type OutboxPort } from "../engine/ports.js";
 import type { ExchangeOutcome } from "../platform/fetch.js";
 import { toDeadLetter } from "./dead-letters.js";
 import type { InFlight } from "./in-flight.js";
@@ -40,7 +40,7 @@ export class Delivery<E> implements Effects {
   send(id: number, ranges: Uint32Array, isPageHidden: boolean): void {
     const { machine, segments, inFlight, sender, timeoutMs, isPresent, confirmLead } = this.#options;
     if (!isPresent()) {
-      machine.send((port, now) => port.not_sent(now, id));
+      machine.send((port, now) => port.input(OUTBOX_INPUTS.notSent, now, id));
       return;
     }
     const [batch, compressedBody] = segments.batch(ranges);

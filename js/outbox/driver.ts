@@ -8,7 +8,7 @@
  * ```
  */
 import { FerryError } from "../engine/errors.js";
-import type { OutboxPort } from "../engine/ports.js";
+import { OUTBOX_INPUTS, type OutboxPort } from "../engine/ports.js";
 import type { FetchLike } from "../platform/fetch.js";
 import { Waiters } from "../platform/waiters.js";
 import type { SharedStore } from "../stores/shared-store.js";
@@ -79,7 +79,7 @@ export class OutboxDriver<E> implements StoreSyncHost {
       onReset: () => this.#recovery.onReset(),
       onStart: (port, now) => {
         this.#recovery.onStart(port, now);
-        port.pause(now, this.isPaused || this.isOnHold || this.isClosed);
+        port.input(OUTBOX_INPUTS.pause, now, this.isPaused || this.isOnHold || this.isClosed);
       },
       effects: {
         write: (...lists) => void this.#sync.write(segments.change(...lists)),
@@ -258,7 +258,7 @@ export class OutboxDriver<E> implements StoreSyncHost {
 
   /** Ends backoff delays, because requests may succeed now. */
   online(): void {
-    if (!this.isClosed) this.send((port, now) => port.online(now));
+    if (!this.isClosed) this.send((port, now) => port.input(OUTBOX_INPUTS.online, now));
   }
 
   /** Finds out whether the store is empty, until the returned function is called. */
@@ -280,7 +280,7 @@ export class OutboxDriver<E> implements StoreSyncHost {
   pageHidden(shouldResend: boolean): void {
     const bytes = this.#sender.keepaliveCapacity(this.#segments.known());
     if (shouldResend && this.#machine.isRunning)
-      this.send((port, now) => port.page_hidden(now, bytes, this.#options.gzip));
+      this.send((port, now) => port.input(OUTBOX_INPUTS.pageHidden, now, bytes, this.#options.gzip));
   }
 
   /** The page is hidden, or it ends, perhaps for ever: saves what is not stored yet. */
@@ -332,13 +332,13 @@ export class OutboxDriver<E> implements StoreSyncHost {
     const { dead, deadBytes } = counts;
     // Only the leader finds the segments; for others they are pending at the leader.
     const { events, bytes } = this.isLeader ? counts : NOTHING;
-    this.send((port, now) => port.store_added(now, events, bytes, dead, deadBytes));
+    this.send((port, now) => port.input(OUTBOX_INPUTS.storeAdded, now, events, bytes, dead, deadBytes));
     this.#sync.leadership.broadcastLazily(() => ({ isNew: true }));
   }
 
   /** Others may have stored segments. */
   storeChanged(): void {
-    this.send((port, now) => port.store_changed(now));
+    this.send((port, now) => port.input(OUTBOX_INPUTS.storeChanged, now));
   }
 
   /** Waits until the machine knows what the store contains. @throws {FerryError} `ERR_STORE`, `ERR_CLOSED` */

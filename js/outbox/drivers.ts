@@ -10,6 +10,7 @@
  * One driver for all identities, with an identity for each event, was the other design. Its machine would have needed
  * a window, a limit and an order for each identity, which is what several machines are.
  */
+import { OUTBOX_INPUTS } from "../engine/ports.js";
 import { startTimer, stopTimer, type Timer } from "../platform/clock.js";
 import { Waiters } from "../platform/waiters.js";
 import { countsOf } from "../stores/peek-limit.js";
@@ -132,7 +133,8 @@ export class OutboxDrivers<E> {
 
   allowRequests(maxRequests: number): void {
     this.#maxRequests = maxRequests;
-    for (const driver of this.all()) driver.send((port, now) => port.allow_requests(now, maxRequests));
+    for (const driver of this.all())
+      driver.send((port, now) => port.input(OUTBOX_INPUTS.allowRequests, now, maxRequests));
   }
 
   /** Puts the identity of a driver on hold until it publishes again. */
@@ -178,7 +180,8 @@ export class OutboxDrivers<E> {
     const driver: OutboxDriver<E> = this.#options.makeDriver(this.scopeOf(identity), () => this.#isSending(driver));
     if (this.#isPaused) driver.pause(true);
     const maxRequests = this.#maxRequests;
-    if (maxRequests !== undefined) driver.send((port, now) => port.allow_requests(now, maxRequests));
+    if (maxRequests !== undefined)
+      driver.send((port, now) => port.input(OUTBOX_INPUTS.allowRequests, now, maxRequests));
     return driver;
   }
 

@@ -1,5 +1,5 @@
 /** When events expire by an attribute of their own, and by which clock: what the machine (`src/outbox/expiry.rs`) has to know. */
-import type { OutboxPort } from "../engine/ports.js";
+import { OUTBOX_INPUTS, type OutboxPort } from "../engine/ports.js";
 import { monotonicNow, unixNow } from "../platform/clock.js";
 import { readHttpDate } from "../platform/http-date.js";
 import type { TrackedSegment } from "./tracked-segment.js";
@@ -34,8 +34,8 @@ export class Expiry<E> {
   /** Tells the machine the time, if it may need it. */
   tellTime(port: OutboxPort, now: number): void {
     if (!this.#isNeeded) return;
-    if (this.#date >= 0) port.set_wall_clock(this.#dateAt, this.#date, true);
-    else port.set_wall_clock(now, unixNow(), false);
+    if (this.#date >= 0) port.input(OUTBOX_INPUTS.setWallClock, this.#dateAt, this.#date, true);
+    else port.input(OUTBOX_INPUTS.setWallClock, now, unixNow(), false);
   }
 
   /** Tells the machine when the events of a segment that it has expire, if any does. */

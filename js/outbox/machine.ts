@@ -38,7 +38,7 @@ export class OutboxMachine {
   readonly #pump: Pump<OutboxPort, PublishGlue>;
   readonly #waiters: Waiters;
   /** Those at the end. */
-  #lastCounters: Float64Array | undefined;
+  #lastCounters: Counters | undefined;
 
   constructor({ config, classifier, fetch, waiters, effects, onReset, onStart }: OutboxMachineOptions) {
     this.#waiters = waiters;
@@ -107,8 +107,7 @@ export class OutboxMachine {
   }
 
   counters(): Counters {
-    const numbers = this.isStopped ? this.#lastCounters : this.query((port) => port.counters());
-    return Object.fromEntries(COUNTERS.map((name, at) => [name, numbers?.[at] ?? 0])) as Counters;
+    return this.#lastCounters ?? this.query(countersOf);
   }
 
   /** Makes a request. `report` tells the machine how it ended; `setCause` gets the cause of a failure. */
@@ -131,8 +130,13 @@ export class OutboxMachine {
 
   /** Frees the machine and aborts its requests. Its counters stay. */
   stop(): void {
-    if (this.#pump.isRunning) this.#lastCounters = this.query((port) => port.counters());
+    this.#lastCounters = this.#pump.isRunning ? this.query(countersOf) : countersOf();
     this.isStopped = true;
     this.#pump.close();
   }
+}
+
+/** All 0 without a machine. */
+function countersOf(port?: OutboxPort): Counters {
+  return Object.fromEntries(COUNTERS.map((name, at) => [name, port?.counter(at) ?? 0])) as Counters;
 }

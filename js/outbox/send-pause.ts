@@ -7,6 +7,7 @@
  *      └────────────────────────────unhold────────────────────────────────────┘
  * ```
  */
+import { OUTBOX_INPUTS } from "../engine/ports.js";
 import type { OutboxMachine } from "./machine.js";
 
 export interface SendPauseOptions {
@@ -69,6 +70,6 @@ export class SendPause {
 
   #update(): void {
     const isPaused = this.isPaused || this.isOnHold;
-    this.#options.machine.send((port, now) => port.pause(now, isPaused));
+    this.#options.machine.send((port, now) => port.input(OUTBOX_INPUTS.pause, now, isPaused));
   }
 }

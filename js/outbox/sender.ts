@@ -1,7 +1,7 @@
 /** Requests of an outbox: how they are made from batches, and how their outcomes are reported to the machine. */
 import { type Classified, type Classify, classified, type EventOutcome, notAccepted } from "../client/classify.js";
 import { Secrets } from "../client/redact.js";
-import { FAILURE, type OutboxPort } from "../engine/ports.js";
+import { FAILURE, OUTBOX_INPUTS, type OutboxPort } from "../engine/ports.js";
 import { joined } from "../platform/bytes.js";
 import type { ExchangeOutcome, RequestPlan } from "../platform/fetch.js";
 import { keepaliveBudget } from "../platform/keepalive-budget.js";
@@ -130,7 +130,7 @@ export class Sender<E> {
     setCause: (cause: unknown) => void,
   ): void {
     if (outcome.kind === "failure" && outcome.cause === ABSENT) {
-      port.not_sent(now, id);
+      port.input(OUTBOX_INPUTS.notSent, now, id);
       return;
     }
     if (outcome.kind === "response") this.#expiry.noteAnswer(outcome.headers);
@@ -143,7 +143,13 @@ export class Sender<E> {
     const { status, retryAfterMs } = outcome;
     const body = joined(outcome.chunks);
     if (wire.rejectsBatches?.(status, batch)) {
-      port.limit_batches(now, id, SINGLE_EVENT_LIMITS["batch.maxEvents"], SINGLE_EVENT_LIMITS.concurrency);
+      port.input(
+        OUTBOX_INPUTS.limitBatches,
+        now,
+        id,
+        SINGLE_EVENT_LIMITS["batch.maxEvents"],
+        SINGLE_EVENT_LIMITS.concurrency,
+      );
       return;
     }
     let result: Classified;

@@ -1,6 +1,6 @@
 /** What other tabs and processes tell of events that are known here: they have delivered them, or made dead letters of them. */
 import { FerryError } from "../engine/errors.js";
-import type { OutboxPort } from "../engine/ports.js";
+import { OUTBOX_INPUTS, type OutboxPort } from "../engine/ports.js";
 import type { SegmentTable } from "./segment-table.js";
 import type { TabMessage } from "./tab-message.js";
 import type { TrackedSegment } from "./tracked-segment.js";
@@ -36,7 +36,7 @@ export class SettledElsewhere<E> {
   /** Tells the machine that others have settled events of a segment that is only in the store. */
   tell(segment: TrackedSegment, { delivered, dead }: { delivered: number; dead: number }, bytes: number): void {
     const { segments, send } = this.#options;
-    send((port, now) => port.settled_elsewhere(now, segment.handle, delivered, dead, bytes));
+    send((port, now) => port.input(OUTBOX_INPUTS.settledElsewhere, now, segment.handle, delivered, dead, bytes));
     if (segment.pending === 0) segments.deleteKey(segment.key);
   }
 

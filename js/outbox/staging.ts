@@ -8,7 +8,7 @@
  */
 import { publish } from "../engine/modules/publish.js";
 import { FerryError } from "../engine/errors.js";
-import type { OutboxPort } from "../engine/ports.js";
+import { OUTBOX_INPUTS, type OutboxPort } from "../engine/ports.js";
 import { unixNow } from "../platform/clock.js";
 import { type Credit, MAX_CREDIT_BYTES, NO_CREDIT } from "./credit.js";
 import type { Expiry } from "./expiry.js";
@@ -126,7 +126,7 @@ export class Staging<E> implements SessionHost<E> {
   }
 
   rollBack(session: number): void {
-    if (!this.isClosed) this.#machine.send((port) => port.roll_back(session));
+    if (!this.isClosed) this.#machine.send((port, now) => port.input(OUTBOX_INPUTS.rollBack, now, session));
   }
 
   queueFull(): FerryError {
@@ -138,7 +138,7 @@ export class Staging<E> implements SessionHost<E> {
   /** Sends ready events without waiting for others. */
   flushNow(): void {
     this.#options.open();
-    this.#machine.send((port, now) => port.flush_now(now));
+    this.#machine.send((port, now) => port.input(OUTBOX_INPUTS.flushNow, now));
   }
 
   /** The store did not open. The events that wait for it are staged again. */

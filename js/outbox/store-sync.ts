@@ -8,7 +8,7 @@
  * ```
  */
 import type { FerryError } from "../engine/errors.js";
-import { type OutboxPort, PEEK_RESULT } from "../engine/ports.js";
+import { OUTBOX_INPUTS, type OutboxPort, PEEK_RESULT } from "../engine/ports.js";
 import { unixNow } from "../platform/clock.js";
 import type { Waiters } from "../platform/waiters.js";
 import type { SharedStore } from "../stores/shared-store.js";
@@ -96,7 +96,7 @@ export class StoreSync<E> {
       isLeader,
       isStopped: () => machine.isStopped,
       onRemoved: (count, bytes, isReplay) => {
-        machine.send((port, now) => port.dead_removed(now, count, bytes, isReplay));
+        machine.send((port, now) => port.input(OUTBOX_INPUTS.deadRemoved, now, count, bytes, isReplay));
         this.leadership.broadcast({ isNew: true, deadBytes: bytes });
       },
       emit,
@@ -114,7 +114,7 @@ export class StoreSync<E> {
       hasNews: () => this.leadership.hasNews,
       onSettled: (segment, settled, bytes) => this.#elsewhere.tell(segment, settled, bytes),
       onLook: () => waiters.recheck(),
-      onSearch: () => machine.sendInBackground((port, now) => port.store_changed(now)),
+      onSearch: () => machine.sendInBackground((port, now) => port.input(OUTBOX_INPUTS.storeChanged, now)),
     });
   }
 
@@ -141,7 +141,7 @@ export class StoreSync<E> {
     // Deferred until the machine has forgotten all segments, below. Segments that are committed meanwhile are kept.
     this.#purging = Promise.resolve().then(() => this.client.deleteAll(() => this.#segments.keys()));
     const segments = this.#segments.all();
-    const purged = this.#machine.send((port, now) => port.purge(now));
+    const purged = this.#machine.send((port, now) => port.input(OUTBOX_INPUTS.purge, now));
     for (const segment of segments) segment.abandon(error);
     this.#segments.clearKeys();
     await this.#purging;
@@ -158,7 +158,7 @@ export class StoreSync<E> {
     if (this.#isObsolete(generation)) return;
     if (isDone && change.put.length > 0) this.leadership.broadcast({ isNew: true });
     if (isDone) for (const { body } of change.deadPut) this.dead.limits.changed(body.length);
-    this.#machine.sendInBackground((port, now) => port.store_written(now, isDone));
+    this.#machine.sendInBackground((port, now) => port.input(OUTBOX_INPUTS.storeWritten, now, isDone));
     if (isDone && change.deadPut.length > 0) void this.dead.limits.enforce();
     if (this.client.hasWakeUp && this.#machine.isTrue((port) => port.is_drained())) await this.client.cancelWakeUp();
   }
@@ -182,7 +182,7 @@ export class StoreSync<E> {
     this.#machine.sendInBackground((port, now) => {
       for (const segment of found ?? []) this.#found(port, now, segment);
       const result = !found ? PEEK_RESULT.failed : found.length > 0 ? PEEK_RESULT.found : PEEK_RESULT.foundNothing;
-      port.store_peeked(now, result);
+      port.input(OUTBOX_INPUTS.storePeeked, now, result);
     });
     this.watch.noteSearch((found?.length ?? 0) > 0);
   }
@@ -220,7 +220,7 @@ export class StoreSync<E> {
   }
 
   #onLeaderChange({ leads, isChanged, isSuccessor }: LeaderChange): void {
-    if (this.#isCounted) this.#machine.sendInBackground((port, now) => port.set_leader(now, leads));
+    if (this.#isCounted) this.#machine.sendInBackground((port, now) => port.input(OUTBOX_INPUTS.setLeader, now, leads));
     if (isSuccessor) void this.dead.limits.takeOver();
     else if (leads) void this.dead.limits.enforce();
     if (isChanged) this.#host.emit("leader", () => ({ leads }));
@@ -263,8 +263,8 @@ export class StoreSync<E> {
       this.#countedGeneration = generation;
       this.#machine.sendInBackground((port, now) => {
         const { isKnown, isLeader } = this.leadership;
-        port.store_opened(now, events, bytes, dead, deadBytes);
-        if (isKnown) port.set_leader(now, isLeader);
+        port.input(OUTBOX_INPUTS.storeOpened, now, events, bytes, dead, deadBytes);
+        if (isKnown) port.input(OUTBOX_INPUTS.setLeader, now, isLeader);
       });
       this.dead.limits.counted(deadBytes);
       if (dead > 0) void this.dead.limits.enforce();
@@ -296,7 +296,7 @@ export class StoreSync<E> {
   /** Another tab has stored segments, removed dead letters, or settled events that are known here. */
   #onMessage(news: TabMessage): void {
     this.dead.limits.changed(-(news.deadBytes ?? 0));
-    if (news.isNew) this.#machine.sendInBackground((port, now) => port.store_changed(now));
+    if (news.isNew) this.#machine.sendInBackground((port, now) => port.input(OUTBOX_INPUTS.storeChanged, now));
     this.#elsewhere.onMessage(news);
   }
 

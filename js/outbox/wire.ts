@@ -54,7 +54,7 @@ export interface Wire<E> {
   grouping?(text: Uint8Array): Grouping;
   /** One of `OUTBOX_CLASSIFIERS`, where the status of a response is not enough. @default by status */
   readonly classifier?: number;
-  /** For the classifier, what the body of a response says beside its status: lines of `name: value`. */
+  /** For the classifier, what the body of a response says beside its status, as lines. */
   membersOf?(response: Uint8Array): string;
   /** The id of an encoded event; empty if the text is damaged. */
   idOf(body: Uint8Array): string;

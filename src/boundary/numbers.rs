@@ -32,6 +32,54 @@ numbered! {
     }
 }
 
+/// An input of an outbox that has only numbers, see the method of the same name of [`Outbox`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the methods have their documentation")]
+pub enum OutboxInput {
+    RollBack,
+    StoreOpened,
+    StoreAdded,
+    StoreWritten,
+    StorePeeked,
+    StoreChanged,
+    SetWallClock,
+    SettledElsewhere,
+    DeadRemoved,
+    Purge,
+    SetLeader,
+    Pause,
+    FlushNow,
+    Online,
+    AllowRequests,
+    PageHidden,
+    LimitBatches,
+    NotSent,
+}
+
+numbered! {
+    /// The inputs of an outbox that have only numbers. One export for all of them takes a third of the room.
+    OUTBOX_INPUTS: OutboxInput, OUTBOX_INPUT_NAMES {
+        "rollBack" => OutboxInput::RollBack;
+        "storeOpened" => OutboxInput::StoreOpened;
+        "storeAdded" => OutboxInput::StoreAdded;
+        "storeWritten" => OutboxInput::StoreWritten;
+        "storePeeked" => OutboxInput::StorePeeked;
+        "storeChanged" => OutboxInput::StoreChanged;
+        "setWallClock" => OutboxInput::SetWallClock;
+        "settledElsewhere" => OutboxInput::SettledElsewhere;
+        "deadRemoved" => OutboxInput::DeadRemoved;
+        "purge" => OutboxInput::Purge;
+        "setLeader" => OutboxInput::SetLeader;
+        "pause" => OutboxInput::Pause;
+        "flushNow" => OutboxInput::FlushNow;
+        "online" => OutboxInput::Online;
+        "allowRequests" => OutboxInput::AllowRequests;
+        "pageHidden" => OutboxInput::PageHidden;
+        "limitBatches" => OutboxInput::LimitBatches;
+        "notSent" => OutboxInput::NotSent;
+    }
+}
+
 /// Which function classifies the responses to calls; `src/wasm/calls.rs` has the functions.
 pub const CLASSIFIER_NAMES: &[&str] = &["webhook", "eventsProtocol"];
 

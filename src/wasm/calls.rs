@@ -74,30 +74,28 @@ impl CallsPort {
         Self { calls: Calls::new(config::calls(options), classifier, seed.to_bits()), effects }
     }
 
-    /// Starts a `POST`. `timeout_ms` applies to each attempt; up to `max_response_bytes` of the response are
-    /// read.
-    pub fn post(
+    /// Starts a `POST`, or a `GET`, which has no body. `timeout_ms` applies to each attempt; up to `max_response_bytes` of
+    /// the response are read.
+    #[allow(clippy::too_many_arguments, reason = "a call from JavaScript has only positional arguments")]
+    pub fn send(
         &mut self,
         now: f64,
+        is_get: bool,
         url: String,
         headers: String,
         body: Vec<u8>,
         timeout_ms: f64,
         max_response_bytes: u32,
     ) -> u32 {
-        self.send(now, Request::post(url, headers, body), timeout_ms, max_response_bytes)
-    }
-
-    /// Starts a `GET`, like [`Self::post`].
-    pub fn get(
-        &mut self,
-        now: f64,
-        url: String,
-        headers: String,
-        timeout_ms: f64,
-        max_response_bytes: u32,
-    ) -> u32 {
-        self.send(now, Request::get(url, headers), timeout_ms, max_response_bytes)
+        let request = if is_get { Request::get(url, headers) } else { Request::post(url, headers, body) };
+        // The clients compare the media type of a response with the one they expect.
+        let request = request
+            .with_timeout(Millis(timeout_ms as u64))
+            .with_max_response_bytes(max_response_bytes)
+            .with_response_headers("content-type");
+        let op = self.calls.send(moment(now), request);
+        self.drain();
+        op.0
     }
 
     /// Cancels a call.
@@ -153,17 +151,6 @@ impl CallsPort {
             };
             drop(recorded);
         }
-    }
-
-    fn send(&mut self, now: f64, request: Request, timeout_ms: f64, max_response_bytes: u32) -> u32 {
-        // The clients compare the media type of a response with the one they expect.
-        let request = request
-            .with_timeout(Millis(timeout_ms as u64))
-            .with_max_response_bytes(max_response_bytes)
-            .with_response_headers("content-type");
-        let op = self.calls.send(moment(now), request);
-        self.drain();
-        op.0
     }
 }
 

@@ -9,7 +9,7 @@ use crate::base;
 use crate::base::ids::ExchangeId;
 use crate::base::time::Millis;
 use crate::bc_events;
-use crate::boundary::numbers;
+use crate::boundary::numbers::{self, OUTBOX_INPUTS, OutboxInput};
 use crate::engine::machine::{Input, Machine, Output, Poll};
 use crate::outbox::answer::{Classifier, by_status};
 use crate::outbox::effect::StoreCounts;
@@ -45,6 +45,46 @@ impl OutboxPort {
         Self { outbox: Outbox::new(config::outbox(options), seed.to_bits()), classify, effects }
     }
 
+    /// Passes an input that has only numbers, by its place in `OUTBOX_INPUTS`, with what `OutboxInputs` of
+    /// `js/engine/ports.ts` says. Returns the number that it gives, or 0.
+    #[allow(clippy::too_many_arguments, reason = "a call from JavaScript has only positional arguments")]
+    pub fn input(&mut self, input: usize, now: f64, a: f64, b: f64, c: f64, d: f64) -> f64 {
+        let (outbox, now) = (&mut self.outbox, moment(now));
+        let mut result = 0.0;
+        match OUTBOX_INPUTS.get(input) {
+            Some(OutboxInput::RollBack) => result = outbox.roll_back(SessionId(a as u32)).into(),
+            Some(OutboxInput::StoreOpened) => outbox.store_opened(now, counts(a, b, c, d)),
+            Some(OutboxInput::StoreAdded) => outbox.store_added(now, counts(a, b, c, d)),
+            Some(OutboxInput::StoreWritten) => outbox.store_written(now, a != 0.0),
+            Some(OutboxInput::StorePeeked) => {
+                outbox.store_peeked(now, if a > 1.0 { Err(()) } else { Ok(a == 0.0) });
+            }
+            Some(OutboxInput::StoreChanged) => outbox.store_changed(now),
+            Some(OutboxInput::SetWallClock) => {
+                let clock = if b == 0.0 { WallClock::own } else { WallClock::of_destination };
+                outbox.set_wall_clock(clock(now, a as u64));
+            }
+            Some(OutboxInput::SettledElsewhere) => {
+                outbox.settled_elsewhere(now, SegmentId(a as u32), b as u32, c as u32, d as u64);
+            }
+            Some(OutboxInput::DeadRemoved) => outbox.dead_removed(now, a as u32, b as u64, c != 0.0),
+            Some(OutboxInput::Purge) => result = outbox.purge(now) as f64,
+            Some(OutboxInput::SetLeader) => outbox.set_leader(now, a != 0.0),
+            Some(OutboxInput::Pause) => outbox.pause(now, a != 0.0),
+            Some(OutboxInput::FlushNow) => outbox.flush_now(now),
+            Some(OutboxInput::Online) => outbox.online(now),
+            Some(OutboxInput::AllowRequests) => outbox.allow_requests(now, a as u32),
+            Some(OutboxInput::PageHidden) => outbox.page_hidden(now, a as u64, b != 0.0),
+            Some(OutboxInput::LimitBatches) => {
+                outbox.limit_batches(now, ExchangeId(a as u32), b as u32, c as u32);
+            }
+            Some(OutboxInput::NotSent) => outbox.not_sent(now, ExchangeId(a as u32)),
+            None => {}
+        }
+        self.drain();
+        result
+    }
+
     /// Stages an event. Returns -2 if it is refused, -1 if it is dropped, and otherwise twice the number of
     /// older events that were dropped for it, plus one if it opens a segment.
     pub fn stage(&mut self, session: u32, size: u32, ordering_key: u32) -> i32 {
@@ -66,11 +106,6 @@ impl OutboxPort {
     /// Stages events for which there was credit.
     pub fn stage_many(&mut self, session: u32, sizes: &[u32], ordering_keys: &[u32]) {
         self.outbox.stage_many(SessionId(session), sizes, ordering_keys);
-    }
-
-    /// Drops the staged events of a session. Returns how many there were.
-    pub fn roll_back(&mut self, session: u32) -> u32 {
-        self.run(|outbox| outbox.roll_back(SessionId(session)))
     }
 
     /// Commits the staged events and returns the handles of their segments. `max_grouped_events`: how many
@@ -101,24 +136,9 @@ impl OutboxPort {
         self.run(|outbox| outbox.recommit(moment(now), contents)).0
     }
 
-    /// The store is open, with these contents.
-    pub fn store_opened(&mut self, now: f64, events: f64, bytes: f64, dead: f64, dead_bytes: f64) {
-        self.run(|outbox| outbox.store_opened(moment(now), counts(events, bytes, dead, dead_bytes)));
-    }
-
-    /// These contents were moved into the store.
-    pub fn store_added(&mut self, now: f64, events: f64, bytes: f64, dead: f64, dead_bytes: f64) {
-        self.run(|outbox| outbox.store_added(moment(now), counts(events, bytes, dead, dead_bytes)));
-    }
-
     /// Segments that were committed here were moved out of the store.
     pub fn moved_away(&mut self, now: f64, segments: Vec<u32>) {
         self.run(|outbox| outbox.moved_away(moment(now), segments.into_iter().map(SegmentId)));
-    }
-
-    /// The last write is done, or failed.
-    pub fn store_written(&mut self, now: f64, is_done: bool) {
-        self.run(|outbox| outbox.store_written(moment(now), is_done));
     }
 
     /// A peek found a segment. `known` is its handle, or 0. For `progress` see [`Progress::to_numbers`]; it may
@@ -143,79 +163,14 @@ impl OutboxPort {
         .0
     }
 
-    /// A peek ended. For `result` see `PEEK_RESULT` in `js/engine/ports.ts`.
-    pub fn store_peeked(&mut self, now: f64, result: u8) {
-        self.run(|outbox| {
-            outbox.store_peeked(moment(now), if result > 1 { Err(()) } else { Ok(result == 0) })
-        });
-    }
-
     /// When the events of a segment expire, in Unix milliseconds; NaN for never.
     pub fn set_expiry_times(&mut self, segment: u32, times: Vec<f64>, is_replayed: bool) {
         self.outbox.set_expiry_times(SegmentId(segment), ExpiryTimes::new(times, is_replayed));
     }
 
-    /// Sets the clock by which events expire: the Unix time `at`, which the destination has told with `is_confirmed`.
-    pub fn set_wall_clock(&mut self, at: f64, unix_ms: f64, is_confirmed: bool) {
-        let clock = if is_confirmed { WallClock::of_destination } else { WallClock::own };
-        self.outbox.set_wall_clock(clock(moment(at), unix_ms as u64));
-    }
-
-    /// Another tab stored segments.
-    pub fn store_changed(&mut self, now: f64) {
-        self.run(|outbox| outbox.store_changed(moment(now)));
-    }
-
-    /// Another tab settled events that were committed here.
-    pub fn settled_elsewhere(&mut self, now: f64, segment: u32, delivered: u32, dead: u32, bytes: f64) {
-        self.run(|outbox| {
-            outbox.settled_elsewhere(moment(now), SegmentId(segment), delivered, dead, bytes as u64)
-        });
-    }
-
     /// Others delivered events of a segment that the machine has.
     pub fn delivered_elsewhere(&mut self, now: f64, segment: u32, indices: &[u32], status: u16) {
         self.run(|outbox| outbox.delivered_elsewhere(moment(now), SegmentId(segment), indices, status));
-    }
-
-    /// Dead letters were removed, and with `is_replayed` stored as segments again.
-    pub fn dead_removed(&mut self, now: f64, count: u32, bytes: f64, is_replayed: bool) {
-        self.run(|outbox| outbox.dead_removed(moment(now), count, bytes as u64, is_replayed));
-    }
-
-    /// Forgets all committed events and dead letters. Returns how many there were.
-    pub fn purge(&mut self, now: f64) -> f64 {
-        self.run(|outbox| outbox.purge(moment(now))) as f64
-    }
-
-    /// Whether this outbox sends the stored events.
-    pub fn set_leader(&mut self, now: f64, is_leader: bool) {
-        self.run(|outbox| outbox.set_leader(moment(now), is_leader));
-    }
-
-    /// Stops sending, or sends again.
-    pub fn pause(&mut self, now: f64, is_paused: bool) {
-        self.run(|outbox| outbox.pause(moment(now), is_paused));
-    }
-
-    /// Ready events no longer wait for others.
-    pub fn flush_now(&mut self, now: f64) {
-        self.run(|outbox| outbox.flush_now(moment(now)));
-    }
-
-    /// Requests may succeed now: ends backoff delays.
-    pub fn online(&mut self, now: f64) {
-        self.run(|outbox| outbox.online(moment(now)));
-    }
-
-    /// How many requests may start from now on.
-    pub fn allow_requests(&mut self, now: f64, requests: u32) {
-        self.run(|outbox| outbox.allow_requests(moment(now), requests));
-    }
-
-    /// The page may be closed: sends up to `bytes` of events. `one_per_request`: one segment per request.
-    pub fn page_hidden(&mut self, now: f64, bytes: f64, one_per_request: bool) {
-        self.run(|outbox| outbox.page_hidden(moment(now), bytes as u64, one_per_request));
     }
 
     /// Time has passed.
@@ -229,16 +184,6 @@ impl OutboxPort {
         self.run(|outbox| outbox.response(moment(now), ExchangeId(id), &response, classify));
     }
 
-    /// The server accepts only smaller requests.
-    pub fn limit_batches(&mut self, now: f64, id: u32, max_events: u32, concurrency: u32) {
-        self.run(|outbox| outbox.limit_batches(moment(now), ExchangeId(id), max_events, concurrency));
-    }
-
-    /// The request of an exchange was not sent.
-    pub fn not_sent(&mut self, now: f64, id: u32) {
-        self.run(|outbox| outbox.not_sent(moment(now), ExchangeId(id)));
-    }
-
     /// An exchange ended with a response that has a status for each event.
     pub fn response_each(&mut self, now: f64, id: u32, statuses: Vec<u16>, after: f64) {
         self.run(|outbox| outbox.response_each(moment(now), ExchangeId(id), &statuses, retry_after(after)));
@@ -249,9 +194,9 @@ impl OutboxPort {
         self.run(|outbox| outbox.handle(moment(now), Input::Exchange(ExchangeId(id), Err(failure(why)))));
     }
 
-    /// The counters, in the order of `COUNTERS` in `js/engine/generated/tables.ts`.
-    pub fn counters(&self) -> Vec<f64> {
-        numbers::counters(&self.outbox).map(|count| count as f64).to_vec()
+    /// A counter, by its place in `COUNTERS` of `js/engine/generated/tables.ts`.
+    pub fn counter(&self, at: usize) -> f64 {
+        numbers::counters(&self.outbox).get(at).map_or(0.0, |count| *count as f64)
     }
 
     /// Whether there is nothing to write, to send, or to find in the store.

@@ -3,8 +3,11 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { CloudEvent, memoryStore, Publisher } from "eventferry";
 import { publish } from "../../dist/entries/node/internals.js";
+import { OUTBOX_INPUTS } from "../../dist/engine/generated/tables.js";
 
-/** Records the methods of outboxes that are called, in `calls`. */
+const INPUT_NAMES = Object.keys(OUTBOX_INPUTS);
+
+/** Records the methods and inputs of outboxes, in `calls`. */
 function recordCalls(t) {
   const calls = [];
   const { prototype } = publish.glue.OutboxPort;
@@ -12,7 +15,7 @@ function recordCalls(t) {
     const { value } = Object.getOwnPropertyDescriptor(prototype, name);
     if (name === "constructor" || name === "free" || typeof value !== "function") continue;
     t.mock.method(prototype, name, function (...args) {
-      calls.push(name);
+      calls.push(name === "input" ? INPUT_NAMES[args[0]] : name);
       return value.apply(this, args);
     });
   }
@@ -47,8 +50,8 @@ test("one publish in the steady state crosses the boundary seven times", async (
   while (client.outbox.stats().pending > 0) await new Promise((resolve) => setImmediate(resolve));
   await new Promise((resolve) => setImmediate(resolve));
   // What the test itself asks is not part of a publish.
-  const inputs = calls.filter((name) => !["counters", "is_drained", "is_settled"].includes(name));
-  assert.deepEqual(inputs, ["stage", "credit", "commit", "flush_now", "store_written", "response", "store_written"]);
+  const inputs = calls.filter((name) => !["counter", "is_drained", "is_settled"].includes(name));
+  assert.deepEqual(inputs, ["stage", "credit", "commit", "flushNow", "storeWritten", "response", "storeWritten"]);
   await client.close();
 });
 
@@ -56,7 +59,7 @@ test("a fresh leader does not read back what it has just stored", async (t) => {
   const calls = recordCalls(t);
   const client = publisher();
   await publishOne(client);
-  assert.ok(calls.includes("store_peeked"), "it looks for older events");
+  assert.ok(calls.includes("storePeeked"), "it looks for older events");
   assert.ok(!calls.includes("segment_found"), "its own segment is not read");
   await client.close();
 });

@@ -93,7 +93,29 @@ export const OUTBOX_CLASSIFIERS = {
   bcEvents: 1,
 } as const;
 
-/** The numbers that `counters` of an outbox returns. */
+/** The inputs of an outbox that have only numbers. */
+export const OUTBOX_INPUTS = {
+  rollBack: 0,
+  storeOpened: 1,
+  storeAdded: 2,
+  storeWritten: 3,
+  storePeeked: 4,
+  storeChanged: 5,
+  setWallClock: 6,
+  settledElsewhere: 7,
+  deadRemoved: 8,
+  purge: 9,
+  setLeader: 10,
+  pause: 11,
+  flushNow: 12,
+  online: 13,
+  allowRequests: 14,
+  pageHidden: 15,
+  limitBatches: 16,
+  notSent: 17,
+} as const;
+
+/** The counters of an outbox, in the order of their numbers. */
 export const COUNTERS = [
   "accepted",
   "delivered",
