@@ -15,12 +15,12 @@
 //! headers, lines with the members that decide:
 //!
 //! ```text
-//!   json:                       the body is JSON
-//!   error: <errorType>          if that is a string
-//!   failed: <failedRecords>     as JSON
-//!   records:                    if that is an array. Then for each item:
-//!   record: <name>              a string, or the `errorType` of an object
-//!   unnamed:                    anything else
+//!   {              the body is JSON
+//!   !<errorType>   if that is a string
+//!   #<JSON>        the value of failedRecords
+//!   [              records is an array. Then for each item:
+//!   "<name>        a string, or the `errorType` of an object
+//!   ?              anything else
 //! ```
 
 use crate::base::error::{Code, Error};
@@ -29,60 +29,78 @@ use crate::outbox::answer::{Answer, Classified, classify_response as classify_st
 
 /// Errors after which the same events may be sent again.
 const TEMPORARY_ERRORS: &[&str] = &["ProvisionedThroughputExceededException", "InternalFailureException"];
-const SUCCESS: &str = "Success";
+const SUCCESS: &[u8] = b"Success";
+
+/// What the lines of a response say.
+#[derive(Default)]
+struct Members<'a> {
+    is_json: bool,
+    error: Option<&'a [u8]>,
+    is_failure_free: Option<bool>,
+    has_records: bool,
+    /// One for each item of `records`.
+    answers: Vec<Answer>,
+}
+
+impl<'a> Members<'a> {
+    fn of(response: &'a Response) -> Self {
+        let mut members = Self::default();
+        for line in response.headers.as_bytes().split(|byte| *byte == b'\n') {
+            match line {
+                [b'{'] => members.is_json = true,
+                [b'!', name @ ..] => members.error = Some(name),
+                [b'#', json @ ..] => members.is_failure_free = Some(is_zero(json)),
+                [b'['] => members.has_records = true,
+                [b'"', name @ ..] => members.answers.push(record_answer(response, name)),
+                [b'?'] => members.answers.push(retry_later(response)),
+                _ => {}
+            }
+        }
+        members
+    }
+}
 
 /// Classifies the response to a request.
 pub fn classify_response(response: &Response, _: u32) -> Classified {
     let by_status = classify_status(response);
+    let Members { is_json, error, is_failure_free, has_records, answers } = Members::of(response);
     if !matches!(by_status, Answer::Delivered(_)) {
-        return Classified::All(answer_of_error(response).unwrap_or(by_status));
+        return Classified::All(answer_of_error(response, error, by_status));
     }
-    if is_html_or_truncated(response) {
+    if is_html_or_truncated(&response.body, is_json) {
         return Classified::All(retry_later(response));
     }
-    let is_failure_free = response.header("failed").map(is_zero);
-    match (is_failure_free, response.header("records")) {
-        (None, None) | (Some(true), _) => Classified::All(by_status),
-        (Some(false), None) => Classified::Each(Vec::new(), unknown_result(response)),
-        (_, Some(_)) => {
-            // A list that is too short was cut: its events are tried again, and those alone. Without
-            // `failedRecords` they count as accepted.
-            let missing = if is_failure_free.is_none() { by_status } else { retry_later(response) };
-            Classified::Each(record_answers(response), missing)
-        }
+    match (is_failure_free, has_records) {
+        (None, false) | (Some(true), _) => Classified::All(by_status),
+        (Some(false), false) => Classified::Each(Vec::new(), unknown_result(response)),
+        // A list that is too short was cut: its events are tried again, and those alone.
+        (Some(false), true) => Classified::Each(answers, retry_later(response)),
+        // Without `failedRecords` they count as accepted.
+        (None, true) => Classified::Each(answers, by_status),
     }
 }
 
 /// The answer that `errorType` gives, if it says more than the status.
-fn answer_of_error(response: &Response) -> Option<Answer> {
-    if is_temporary(response.header("error")?) {
-        return Some(match classify_status(response) {
-            retry @ Answer::Retry(..) => retry,
+fn answer_of_error(response: &Response, error: Option<&[u8]>, by_status: Answer) -> Answer {
+    match error {
+        Some(name) if is_temporary(name) => match by_status {
+            Answer::Retry(..) => by_status,
             _ => retry_later(response),
-        });
+        },
+        // All other statuses have a fixed meaning, which `errorType` does not change.
+        Some(_) if matches!(response.status, 400 | 500) => unknown_result(response),
+        _ => by_status,
     }
-    // All other statuses have a fixed meaning, which `errorType` does not change.
-    matches!(response.status, 400 | 500).then(|| Answer::Rejected(error_of(response, Code::Rejected)))
 }
 
-fn record_answers(response: &Response) -> Vec<Answer> {
-    let mut answers = Vec::new();
-    for line in response.headers.split('\n') {
-        if let Some(name) = line.strip_prefix("record: ") {
-            answers.push(record_answer(response, name));
-        } else if line.starts_with("unnamed:") {
-            answers.push(retry_later(response));
-        }
-    }
-    answers
-}
-
-fn record_answer(response: &Response, name: &str) -> Answer {
-    let error = |code| Error::from_response(code, response.status, name.as_bytes());
-    match name {
-        SUCCESS => Answer::Delivered(response.status),
-        name if is_temporary(name) => Answer::Retry(error(Code::Unavailable), response.retry_after),
-        _ => Answer::Rejected(error(Code::Rejected)),
+fn record_answer(response: &Response, name: &[u8]) -> Answer {
+    let error = |code| Error::from_response(code, response.status, name);
+    if name == SUCCESS {
+        Answer::Delivered(response.status)
+    } else if is_temporary(name) {
+        Answer::Retry(error(Code::Unavailable), response.retry_after)
+    } else {
+        Answer::Rejected(error(Code::Rejected))
     }
 }
 
@@ -93,23 +111,26 @@ fn unknown_result(response: &Response) -> Answer {
 }
 
 /// Whether a count, possibly written as text, is zero. Anything that is not a count means that something failed.
-fn is_zero(json: &str) -> bool {
-    let count = json.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(json);
-    matches!(json, "null" | "false")
-        || !count.is_empty() && count.bytes().all(|byte| matches!(byte, b'0' | b'.'))
+fn is_zero(json: &[u8]) -> bool {
+    let count = match json {
+        [b'"', text @ .., b'"'] => text,
+        _ => json,
+    };
+    let is_digits = !count.is_empty() && count.iter().all(|byte| matches!(byte, b'0' | b'.'));
+    is_digits || matches!(json, b"null" | b"false")
 }
 
 /// Whether the body is HTML, so it comes from a proxy and not from the server, or a JSON object that is cut off.
-fn is_html_or_truncated(response: &Response) -> bool {
-    match response.body.trim_ascii_start().first() {
+fn is_html_or_truncated(body: &[u8], is_json: bool) -> bool {
+    match body.trim_ascii_start().first() {
         Some(b'<') => true,
-        Some(b'{') => response.header("json").is_none(),
+        Some(b'{') => !is_json,
         _ => false,
     }
 }
 
-fn is_temporary(name: &str) -> bool {
-    TEMPORARY_ERRORS.contains(&name)
+fn is_temporary(name: &[u8]) -> bool {
+    TEMPORARY_ERRORS.iter().any(|error| error.as_bytes() == name)
 }
 
 fn retry_later(response: &Response) -> Answer {
@@ -124,9 +145,9 @@ fn error_of(response: &Response, code: Code) -> Error {
 mod tests {
     use super::*;
 
-    /// The lines have ` | ` between them.
+    /// The lines have spaces between them.
     fn response(status: u16, lines: &str, body: &str) -> Response {
-        let headers = lines.split(" | ").map(|line| format!("{line}\n")).collect();
+        let headers = lines.split(' ').map(|line| format!("{line}\n")).collect();
         Response { headers, body: body.as_bytes().to_vec(), ..Response::new(status) }
     }
 
@@ -153,26 +174,26 @@ mod tests {
     #[test]
     fn the_status_decides_unless_the_body_says_more() {
         for (status, lines, body, expected) in [
-            (201, "json: ", "{\"eventId\":\"e1\"}", "+"),
+            (201, "{", "{\"eventId\":\"e1\"}", "+"),
             (201, "", "", "+"),
             (204, "", "", "+"),
             (200, "", "OK", "+"),
-            (201, "json: ", "[]", "+"),
-            (201, "json:  | failed: 0 | records: ", " {}", "+"),
-            (201, "json:  | failed: \"0\"", "{}", "+"),
-            (201, "json:  | failed: 0.0", "{}", "+"),
-            (201, "json:  | failed: null", "{}", "+"),
-            (201, "json:  | failed: false", "{}", "+"),
+            (201, "{", "[]", "+"),
+            (201, "{ #0 [", " {}", "+"),
+            (201, "{ #\"0\"", "{}", "+"),
+            (201, "{ #0.0", "{}", "+"),
+            (201, "{ #null", "{}", "+"),
+            (201, "{ #false", "{}", "+"),
             (200, "", "<!doctype html><title>Sign in</title>", "~"),
             (200, "", "\r\n <html>", "~"),
             (201, "", "{\"failedRec", "~"),
-            (400, "json: ", "{\"message\":\"bad\"}", "!"),
-            (409, "json: ", "{\"message\":\"no\"}", "!"),
-            (422, "json: ", "{\"message\":\"no\"}", "!"),
-            (401, "json: ", "{\"message\":\"no\"}", "~"),
-            (429, "json:  | error: TooManyRequestsException", "{}", "~"),
+            (400, "{", "{\"message\":\"bad\"}", "!"),
+            (409, "{", "{\"message\":\"no\"}", "!"),
+            (422, "{", "{\"message\":\"no\"}", "!"),
+            (401, "{", "{\"message\":\"no\"}", "~"),
+            (429, "{ !TooManyRequestsException", "{}", "~"),
             (502, "", "<html>", "~"),
-            (503, "json:  | error: Whatever", "{}", "~"),
+            (503, "{ !Whatever", "{}", "~"),
         ] {
             assert_eq!(classified(status, lines, body, 6), expected, "{status} {lines} {body}");
         }
@@ -182,12 +203,12 @@ mod tests {
     fn two_errors_are_temporary_and_others_are_final() {
         for status in [400, 409, 500, 503] {
             for name in TEMPORARY_ERRORS {
-                let lines = format!("json:  | error: {name}");
+                let lines = format!("{{ !{name}");
                 assert_eq!(classified(status, &lines, "{}", 6), "~", "{status} {name}");
             }
         }
         for status in [400, 500] {
-            let lines = "json:  | error: ValidationException";
+            let lines = "{ !ValidationException";
             assert_eq!(classified(status, lines, "{}", 6), "!", "{status}");
         }
     }
@@ -195,29 +216,26 @@ mod tests {
     #[test]
     fn records_give_the_result_of_each_event() {
         for (lines, expected) in [
-            (
-                "failed: 2 | records:  | record: Success | record: InternalFailureException | record: Validation",
-                "+~!",
-            ),
-            ("failed: 3 | records:  | record: Success | record: InternalFailureException", "+~~"),
-            ("failed: 1", "!!!"),
-            ("failed: \"two\"", "!!!"),
-            ("failed: {}", "!!!"),
-            ("failed: \"\"", "!!!"),
-            ("failed: -1", "!!!"),
-            ("records:  | record: Success | record: ValidationException", "+!+"),
-            ("failed: true | records:  | unnamed:  | unnamed:  | record: Success | record: Success", "~~+"),
-            ("failed: 1 | records:  | record: ", "!~~"),
+            ("#2 [ \"Success \"InternalFailureException \"Validation", "+~!"),
+            ("#3 [ \"Success \"InternalFailureException", "+~~"),
+            ("#1", "!!!"),
+            ("#\"two\"", "!!!"),
+            ("#{}", "!!!"),
+            ("#\"\"", "!!!"),
+            ("#-1", "!!!"),
+            ("[ \"Success \"ValidationException", "+!+"),
+            ("#true [ ? ? \"Success \"Success", "~~+"),
+            ("#1 [ \"", "!~~"),
         ] {
             assert_eq!(classified(201, lines, "", 3), format!("each {expected}"), "{lines}");
         }
-        let one = "failed: 1 | records:  | record: InternalFailureException";
+        let one = "#1 [ \"InternalFailureException";
         assert_eq!(classified(201, one, "", 1), "each ~");
     }
 
     #[test]
     fn errors_quote_the_server() {
-        let lines = "failed: 1 | records:  | record: Odd";
+        let lines = "#1 [ \"Odd";
         let Classified::Each(answers, _) = classify_response(&response(201, lines, ""), 1) else {
             panic!("the result is not per event");
         };

@@ -36,6 +36,9 @@ use crate::engine::exchange::Exchanges;
 use crate::engine::machine::{Input, Machine, Output, Poll};
 use crate::engine::ordered_map::OrderedMap;
 
+/// Later than everything that is waited for.
+const FAR: Moment = Moment::from_millis(u64::MAX);
+
 /// The machine.
 #[derive(Clone, Debug)]
 pub struct Outbox {
@@ -109,10 +112,10 @@ impl Outbox {
     pub fn commit(&mut self, now: Moment, session: SessionId, grouping: Grouping) -> Vec<SegmentId> {
         let contents = self.capacity.take_staged(session);
         let bytes = contents.iter().map(Contents::bytes).sum();
-        let ids: Vec<SegmentId> = contents
-            .into_iter()
-            .map(|contents| self.add_new(now, Contents { grouping, ..contents }))
-            .collect();
+        let mut ids = Vec::new();
+        for contents in contents {
+            ids.push(self.add_new(now, Contents { grouping, ..contents }));
+        }
         if !ids.is_empty() {
             self.capacity.commit(bytes);
             self.writes.commit(ids.clone(), bytes);
@@ -230,28 +233,32 @@ impl Outbox {
     /// When the machine has to be called next. Times in the past are ignored: what is due then waits for
     /// something else.
     fn deadline(&self) -> Deadline {
-        let mut next: Option<Moment> = None;
-        let mut consider = |at: Option<Moment>| {
-            if let Some(at) = at.filter(|at| *at > self.now) {
-                next = Some(next.map_or(at, |next| next.min(at)));
+        let (now, mut next) = (self.now, FAR);
+        let mut consider = |at: Moment| {
+            if at > now && at < next {
+                next = at;
             }
         };
         if self.store.is_open() {
-            consider(self.writes.retry_at());
+            consider(self.writes.retry_at().unwrap_or(FAR));
         }
-        consider(self.exchanges.values().map(|sent| sent.times_out_at).min());
+        for sent in self.exchanges.values() {
+            consider(sent.times_out_at);
+        }
         let has_events = !self.segments.is_empty() || self.delivery.has_queued();
         if has_events && !self.delivery.is_paused {
-            consider(Some(self.delivery.breaker.delay_until()));
+            consider(self.delivery.breaker.delay_until());
             for segment in self.segments.values() {
-                consider(segment.next_retry());
-                consider((!self.delivery.is_flushing).then(|| segment.since.after(self.options.linger)));
+                consider(segment.next_retry().unwrap_or(FAR));
+                if !self.delivery.is_flushing {
+                    consider(segment.since.after(self.options.linger));
+                }
             }
         }
         if self.is_leader {
-            consider(self.store.next_peek());
+            consider(self.store.next_peek().unwrap_or(FAR));
         }
-        next.map_or(Deadline::Never, Deadline::At)
+        if next == FAR { Deadline::Never } else { Deadline::At(next) }
     }
 }
 

@@ -7,37 +7,37 @@ const linesOf = (body) => membersOf(typeof body === "string" ? new TextEncoder()
 
 test("the members that decide are told, and no others", () => {
   for (const [body, ...lines] of [
-    ["{}", "json: "],
-    ["[]", "json: "],
-    ["7", "json: "],
-    ["null", "json: "],
-    [' {"eventId":"e1","jobId":"j1"}', "json: "],
-    ['{"failedRecords":0}', "json: ", "failed: 0"],
-    ['{"failedRecords":0.0,"records":[]}', "json: ", "failed: 0", "records: "],
-    ['{"failedRecords":"0"}', "json: ", 'failed: "0"'],
-    ['{"failedRecords":null}', "json: ", "failed: null"],
-    ['{"failedRecords":"a\\nb"}', "json: ", 'failed: "a\\nb"'],
-    ['{"failedRecords":{"a":[1]},"records":{}}', "json: ", 'failed: {"a":[1]}'],
-    ['{"errorType":"X"}', "json: ", "error: X"],
-    ['{"errorType":7}', "json: "],
-    ['{"errorType":"X\\nrecords: "}', "json: ", "error: X records: "],
+    ["{}", "{"],
+    ["[]", "{"],
+    ["7", "{"],
+    ["null", "{"],
+    [' {"eventId":"e1","jobId":"j1"}', "{"],
+    ['{"failedRecords":0}', "{", "#0"],
+    ['{"failedRecords":0.0,"records":[]}', "{", "#0", "["],
+    ['{"failedRecords":"0"}', "{", '#"0"'],
+    ['{"failedRecords":null}', "{", "#null"],
+    ['{"failedRecords":"a\\nb"}', "{", '#"a\\nb"'],
+    ['{"failedRecords":{"a":[1]},"records":{}}', "{", '#{"a":[1]}'],
+    ['{"errorType":"X"}', "{", "!X"],
+    ['{"errorType":7}', "{"],
+    ['{"errorType":"X\\n["}', "{", "!X ["],
   ])
     assert.deepEqual(linesOf(body), [...lines, ""], body);
 });
 
 test("each record is a line, with its name if it has one", () => {
-  const records = ["Success", "", "a\nrecord: Success", { errorType: "X" }, { errorType: 7 }, {}, null, 7, ["Success"]];
+  const records = ["Success", "", 'a\n"Success', { errorType: "X" }, { errorType: 7 }, {}, null, 7, ["Success"]];
   assert.deepEqual(linesOf(JSON.stringify({ records })), [
-    "json: ",
-    "records: ",
-    "record: Success",
-    "record: ",
-    "record: a record: Success",
-    "record: X",
-    ...Array(5).fill("unnamed: "),
+    "{",
+    "[",
+    '"Success',
+    '"',
+    '"a "Success',
+    '"X',
+    ...Array(5).fill("?"),
     "",
   ]);
-  assert.deepEqual(linesOf('{"records":["Succ\\u0065ss"]}').slice(2), ["record: Success", ""]);
+  assert.deepEqual(linesOf('{"records":["Succ\\u0065ss"]}').slice(2), ['"Success', ""]);
 });
 
 test("a body that is not JSON has no lines", () => {

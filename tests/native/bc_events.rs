@@ -7,21 +7,21 @@ use eventferry::outbox::answer::{Answer, Classified};
 
 const BODIES: &[&str] = &["", "{", "{}", "[]", "<html>", " \n{", "OK", "\u{0}", "é"];
 const LINES: &[&str] = &[
-    "json: ",
-    "error: ProvisionedThroughputExceededException",
-    "error: X",
-    "error: ",
-    "failed: 0",
-    "failed: 2",
-    "failed: \"0\"",
-    "failed: \"",
-    "failed: []",
-    "failed: null",
-    "records: ",
-    "record: Success",
-    "record: InternalFailureException",
-    "record: \u{fffd}",
-    "unnamed: ",
+    "{",
+    "!ProvisionedThroughputExceededException",
+    "!X",
+    "!",
+    "#0",
+    "#2",
+    "#\"0\"",
+    "#\"",
+    "#[]",
+    "#null",
+    "[",
+    "\"Success",
+    "\"InternalFailureException",
+    "\"\u{fffd}",
+    "?",
     "",
 ];
 
@@ -60,11 +60,9 @@ fn every_response_gives_a_result_for_every_event() {
             Classified::Each(answers, rest) => {
                 each += 1;
                 let accepted = Answer::Delivered(status);
-                let counts_as_accepted = !headers.contains("failed: ");
+                let counts_as_accepted = !headers.contains('#');
                 assert!(rest != accepted || counts_as_accepted, "{headers}");
-                assert!(
-                    answers.iter().all(|answer| *answer != accepted) || headers.contains("record: Success")
-                );
+                assert!(answers.iter().all(|answer| *answer != accepted) || headers.contains("\"Success"));
                 assert!((200..300).contains(&status));
             }
         }

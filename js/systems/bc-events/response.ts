@@ -1,7 +1,7 @@
 /** What a response says in its JSON. `src/bc_events/wire.rs` decides what that means, and says what the server sends. */
 import { TextDecoder } from "../../platform/text.js";
 
-/** The members that decide, as lines of `name: value`. No line if the body is not JSON. */
+/** The members that decide, as the lines that it describes. No line if the body is not JSON. */
 export function membersOf(body: Uint8Array): string {
   let json: unknown;
   try {
@@ -10,16 +10,16 @@ export function membersOf(body: Uint8Array): string {
     return "";
   }
   const { errorType, failedRecords, records } = (json ?? {}) as Record<string, unknown>;
-  const lines = ["json: "];
-  if (typeof errorType === "string") lines.push(`error: ${onOneLine(errorType)}`);
-  if (failedRecords !== undefined) lines.push(`failed: ${JSON.stringify(failedRecords)}`);
-  if (Array.isArray(records)) lines.push("records: ", ...records.map(lineOfRecord));
+  const lines = ["{"];
+  if (typeof errorType === "string") lines.push(`!${onOneLine(errorType)}`);
+  if (failedRecords !== undefined) lines.push(`#${JSON.stringify(failedRecords)}`);
+  if (Array.isArray(records)) lines.push("[", ...records.map(lineOfRecord));
   return lines.map((line) => `${line}\n`).join("");
 }
 
 function lineOfRecord(record: unknown): string {
   const name = typeof record === "string" ? record : (record as { errorType?: unknown } | null)?.errorType;
-  return typeof name === "string" ? `record: ${onOneLine(name)}` : "unnamed: ";
+  return typeof name === "string" ? `"${onOneLine(name)}` : "?";
 }
 
 /** In a message a line break is a space, and no name that means something has one. */

@@ -321,7 +321,7 @@ impl Outbox {
             let indices = (segment.pending() < segment.len()).then(|| segment.pending_indices());
             write.put.push(Put { segment: id, indices, progress: self.progress_of(id, segment) });
         }
-        if write == Write::default() {
+        if write.put.is_empty() && write.remove.is_empty() && write.dead_put.is_empty() {
             self.apply_written();
         } else {
             self.exchanges.emit(Effect::Write(write));
