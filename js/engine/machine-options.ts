@@ -24,7 +24,12 @@ export function optionNumbers(
   });
 }
 
-/** The texts in the order of the table; empty for those that are missing. */
-export function optionTexts(table: readonly string[], values: Readonly<Record<string, unknown>>): string[] {
-  return table.map((name) => String(values[name] ?? ""));
+/** The texts in the order of the table, see `joinedTexts`; empty for those that are missing. */
+export function optionTexts(table: readonly string[], values: Readonly<Record<string, unknown>>): string {
+  return joinedTexts(table.map((name) => String(values[name] ?? "")));
+}
+
+/** Several texts as one. A text loses the character that separates them, so that it does not become two. */
+export function joinedTexts(texts: readonly string[]): string {
+  return texts.map((text) => text.replaceAll("\u001e", "")).join("\u001e");
 }

@@ -3,6 +3,9 @@
 
 const DAY_MS: u32 = 86_400_000;
 
+/// Separates texts. A list of texts takes more: each has to be checked, and the message of that brings formatting.
+pub const SEPARATOR: char = '\u{1e}';
+
 /// A numeric option: its name in TypeScript, and the integers that TypeScript accepts. Without a range, the caller has
 /// checked it.
 #[derive(Clone, Copy, Debug)]
@@ -18,13 +21,13 @@ macro_rules! number_options {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug)]
         #[allow(missing_docs, reason = "the table has their names in TypeScript")]
-        pub struct $numbers { $(pub $field: Option<f64>,)* }
+        pub struct $numbers { $(pub $field: f64,)* }
 
         impl $numbers {
             /// The options in a list that has the order of the table.
             pub fn read(numbers: &[f64]) -> Self {
                 let mut numbers = numbers.iter().copied();
-                let mut next = || numbers.next().filter(|number| !number.is_nan());
+                let mut next = || numbers.next().unwrap_or(f64::NAN);
                 Self { $($field: next(),)* }
             }
         }
@@ -44,10 +47,10 @@ macro_rules! text_options {
         pub struct $texts { $(pub $field: String,)* }
 
         impl $texts {
-            /// The options in a list that has the order of the table.
-            pub fn read(texts: Vec<String>) -> Self {
-                let mut texts = texts.into_iter();
-                let mut next = || texts.next().unwrap_or_default();
+            /// The options, in the order of the table and separated by U+001E.
+            pub fn read(texts: &str) -> Self {
+                let mut texts = texts.split(SEPARATOR);
+                let mut next = || texts.next().unwrap_or_default().to_owned();
                 Self { $($field: next(),)* }
             }
         }

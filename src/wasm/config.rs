@@ -18,12 +18,12 @@ use crate::{
     outbox::{self, Overflow},
 };
 
-fn millis(value: Option<f64>, default: Millis) -> Millis {
-    value.map_or(default, |ms| Millis(ms as u64))
+fn millis(value: f64, default: Millis) -> Millis {
+    if value.is_nan() { default } else { Millis(value as u64) }
 }
 
-fn integer(value: Option<f64>, default: u32) -> u32 {
-    value.map_or(default, |value| value as u32)
+fn integer(value: f64, default: u32) -> u32 {
+    if value.is_nan() { default } else { value as u32 }
 }
 
 /// The options of calls, from numbers in the order of `CALLS_OPTIONS`.
@@ -76,25 +76,26 @@ pub(super) enum StreamOptions {
 
 /// The options of a stream, from numbers in the order of `STREAM_NUMBERS` and texts in the order of `STREAM_TEXTS`.
 #[cfg(feature = "streams")]
-pub(super) fn stream(numbers: &[f64], texts: Vec<String>) -> StreamOptions {
+pub(super) fn stream(numbers: &[f64], texts: &str) -> StreamOptions {
     let numbers = StreamNumbers::read(numbers);
     let texts = StreamTexts::read(texts);
     let defaults =
-        if numbers.flow.is_some() { salesforce::session_defaults() } else { session::Options::default() };
+        if numbers.flow.is_nan() { session::Options::default() } else { salesforce::session_defaults() };
     let transports: Vec<Transport> = texts.transports.split(' ').filter_map(transport).collect();
     let times = defaults.times;
-    let is_set = |flag: Option<f64>| flag == Some(1.0);
+    let is_set = |flag: f64| flag == 1.0;
     let session = session::Options {
         url: texts.url,
         transports: if transports.is_empty() { defaults.transports } else { transports },
-        has_ack_extension: numbers.ack.map_or(defaults.has_ack_extension, |flag| flag != 0.0),
+        has_ack_extension: integer(numbers.ack, defaults.has_ack_extension.into()) != 0,
         is_auth_required: is_set(numbers.is_auth_required),
         has_cookie_jar: is_set(numbers.has_cookie_jar),
         is_draining: is_set(numbers.is_draining),
-        epoch_unix_ms: numbers.epoch_unix_ms.unwrap_or_default() as u64,
+        epoch_unix_ms: numbers.epoch_unix_ms as u64,
         times: session::Times {
             max_network_delay: millis(numbers.timeout_ms, times.max_network_delay),
-            connection_timeout: numbers.connection_timeout_ms.map(|ms| Millis(ms as u64)),
+            connection_timeout: (!numbers.connection_timeout_ms.is_nan())
+                .then(|| Millis(numbers.connection_timeout_ms as u64)),
             backoff_base: millis(numbers.base_ms, times.backoff_base),
             backoff_max: millis(numbers.max_ms, times.backoff_max),
             ..times
@@ -108,27 +109,25 @@ pub(super) fn stream(numbers: &[f64], texts: Vec<String>) -> StreamOptions {
     let given = |text: String| (!text.is_empty()).then_some(text);
     let StreamTexts { consumer_key, username, instance_url, audience, .. } = texts;
     let token = Secret::new(texts.token);
-    let flow = match numbers.flow {
-        None => return StreamOptions::Bayeux(session),
-        Some(flow) => match flow as u32 {
-            0 => Flow::Password {
-                consumer_key,
-                consumer_secret: Secret::new(texts.consumer_secret),
-                username,
-                password: token,
-            },
-            1 => Flow::RefreshToken {
-                consumer_key,
-                consumer_secret: given(texts.consumer_secret).map(Secret::new),
-                refresh_token: token,
-            },
-            2 => {
-                Flow::ClientCredentials { consumer_key, consumer_secret: Secret::new(texts.consumer_secret) }
-            }
-            3 => Flow::JwtBearer { consumer_key, username, audience },
-            5 => Flow::Provider { instance_url },
-            _ => Flow::ExistingSession { access_token: token, instance_url },
+    if numbers.flow.is_nan() {
+        return StreamOptions::Bayeux(session);
+    }
+    let flow = match numbers.flow as u32 {
+        0 => Flow::Password {
+            consumer_key,
+            consumer_secret: Secret::new(texts.consumer_secret),
+            username,
+            password: token,
         },
+        1 => Flow::RefreshToken {
+            consumer_key,
+            consumer_secret: given(texts.consumer_secret).map(Secret::new),
+            refresh_token: token,
+        },
+        2 => Flow::ClientCredentials { consumer_key, consumer_secret: Secret::new(texts.consumer_secret) },
+        3 => Flow::JwtBearer { consumer_key, username, audience },
+        5 => Flow::Provider { instance_url },
+        _ => Flow::ExistingSession { access_token: token, instance_url },
     };
     StreamOptions::Salesforce(salesforce::Options {
         flow,

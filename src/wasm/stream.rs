@@ -10,10 +10,12 @@ use crate::base::error::Code;
 use crate::base::ids::{Counter, ExchangeId, OpId};
 use crate::base::json::padded::zeroed;
 use crate::base::secret::Secret;
+use crate::base::text::join;
 use crate::bayeux::dialect::DefaultDialect;
 use crate::bayeux::errors::SessionError;
 use crate::bayeux::session::{Input, Probe, Session};
 use crate::bayeux::wire::without_filter;
+use crate::boundary::options::SEPARATOR;
 use crate::engine::machine::{Machine, Poll};
 use crate::salesforce::client as salesforce;
 
@@ -36,9 +38,10 @@ pub struct StreamPort {
 
 #[wasm_bindgen]
 impl StreamPort {
-    /// An idle client. Its options are numbers in the order of `STREAM_NUMBERS` and texts in the order of `STREAM_TEXTS`.
+    /// An idle client. Its options are numbers in the order of `STREAM_NUMBERS`, and texts in the order of `STREAM_TEXTS`,
+    /// separated by U+001E.
     #[wasm_bindgen(constructor)]
-    pub fn new(numbers: &[f64], texts: Vec<String>, seed: f64, effects: StreamEffects) -> Self {
+    pub fn new(numbers: &[f64], texts: &str, seed: f64, effects: StreamEffects) -> Self {
         let seed = seed.to_bits();
         let stream = match config::stream(numbers, texts) {
             StreamOptions::Bayeux(options) => {
@@ -61,10 +64,10 @@ impl StreamPort {
         self.start(now, |op| Input::Subscribe(op, channel))
     }
 
-    /// Subscribes to several channels. Returns the first operation; those of the other channels follow.
-    pub fn subscribe_together(&mut self, now: f64, channels: Vec<String>) -> u32 {
+    /// Subscribes to several channels, which are separated by U+001E. Returns the first operation; those of the other channels follow.
+    pub fn subscribe_together(&mut self, now: f64, channels: &str) -> u32 {
         let ops: Vec<(OpId, String)> =
-            channels.into_iter().map(|channel| (OpId(self.ops.advance()), channel)).collect();
+            channels.split(SEPARATOR).map(|channel| (OpId(self.ops.advance()), channel.to_owned())).collect();
         let first = ops.first().map_or(0, |(op, _)| op.0);
         self.pass(now, Input::SubscribeTogether(ops));
         first
@@ -126,7 +129,7 @@ impl StreamPort {
         match &mut self.stream {
             Stream::Salesforce(_) => self.handle_salesforce(now, salesforce::Input::Token(Err(message))),
             Stream::Bayeux(_) => {
-                let message = format!("auth returned no credentials: {message}");
+                let message = join(&["auth returned no credentials: ", &message]);
                 let error = SessionError::new(Code::Unauthorized, message);
                 self.handle(now, Input::Unauthorized { error, min_delay: None, is_final: true });
             }

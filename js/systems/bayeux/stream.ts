@@ -10,6 +10,7 @@
 import { Inbox } from "../../client/inbox.js";
 import { aborted, checkSignal } from "../../client/options.js";
 import { callersOfNow, FerryError, isFerryError, traced } from "../../engine/errors.js";
+import { joinedTexts } from "../../engine/machine-options.js";
 import { invalidArgument, mustBe } from "../../engine/messages.js";
 import { channelName, checkChannel, isServiceChannel } from "./channels.js";
 import { StreamDriver } from "./driver.js";
@@ -192,7 +193,7 @@ export class Stream {
     const results = await Promise.allSettled(
       this.#driver.startSeveral(asked.length, (port, now) => {
         for (const setPosition of setPositions) setPosition?.(port, now);
-        return asked.length === 1 ? port.subscribe(now, asked[0]!) : port.subscribe_together(now, asked);
+        return asked.length === 1 ? port.subscribe(now, asked[0]!) : port.subscribe_together(now, joinedTexts(asked));
       }),
     );
     const refused = results.find((result) => result.status === "rejected");
