@@ -3,6 +3,8 @@
 
 use core::fmt;
 
+use super::text::{decimal, join};
+
 /// Who caused an error, and can therefore fix it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Culprit {
@@ -108,16 +110,18 @@ impl Error {
     }
 }
 
+impl Error {
+    /// The sentence of the code, the status and the detail.
+    pub fn message(&self) -> String {
+        let status = self.status.map(|status| join(&[" (HTTP ", &decimal(status.into()), ")"]));
+        let separator = if self.detail.is_empty() { "" } else { ": " };
+        join(&[self.code.sentence(), &status.unwrap_or_default(), separator, &self.detail])
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.code.sentence())?;
-        if let Some(status) = self.status {
-            write!(f, " (HTTP {status})")?;
-        }
-        if !self.detail.is_empty() {
-            write!(f, ": {}", self.detail)?;
-        }
-        Ok(())
+        f.write_str(&self.message())
     }
 }
 
@@ -125,9 +129,11 @@ impl std::error::Error for Error {}
 
 /// The beginning of a response body as printable text on one line.
 fn excerpt(body: &[u8]) -> String {
-    let head = body.get(..body.len().min(Error::MAX_DETAIL)).unwrap_or_default();
+    let mut rest = body.get(..body.len().min(Error::MAX_DETAIL)).unwrap_or_default();
     let (mut text, mut end, mut is_between_words) = (String::new(), 0, false);
-    for c in String::from_utf8_lossy(head).chars() {
+    while !rest.is_empty() {
+        let (c, len) = first_character(rest);
+        rest = rest.get(len..).unwrap_or_default();
         if c.is_control() || c.is_whitespace() {
             is_between_words = !text.is_empty();
             continue;
@@ -138,12 +144,36 @@ fn excerpt(body: &[u8]) -> String {
         }
         text.push(c);
         // At the end these are what is left of a character that was cut.
-        if c != '\u{FFFD}' {
+        if c != char::REPLACEMENT_CHARACTER {
             end = text.len();
         }
     }
     text.truncate(end);
     text
+}
+
+/// The first character of a text in UTF-8, and its length; U+FFFD for a byte that begins none. The standard library has
+/// this for whole texts, in four times the size.
+fn first_character(text: &[u8]) -> (char, usize) {
+    let first = text.first().copied().unwrap_or_default();
+    let (len, bits, lowest) = match first {
+        0..=0x7f => (1, first, 0),
+        0xc0..=0xdf => (2, first & 0x1f, 0x80),
+        0xe0..=0xef => (3, first & 0x0f, 0x800),
+        0xf0..=0xf7 => (4, first & 0x07, 0x1_0000),
+        _ => (1, 0, 1),
+    };
+    let mut code = u32::from(bits);
+    for index in 1..len {
+        match text.get(index) {
+            Some(next @ 0x80..=0xbf) => code = code << 6 | u32::from(next & 0x3f),
+            _ => return (char::REPLACEMENT_CHARACTER, 1),
+        }
+    }
+    match char::from_u32(code) {
+        Some(c) if code >= lowest => (c, len),
+        _ => (char::REPLACEMENT_CHARACTER, 1),
+    }
 }
 
 #[cfg(test)]
@@ -167,5 +197,33 @@ mod tests {
     fn a_long_response_is_shortened() {
         let error = Error::from_response(Code::Rejected, 400, &[b'x'; 10_000]);
         assert_eq!(error.detail.len(), Error::MAX_DETAIL);
+    }
+
+    #[test]
+    fn characters_are_read_as_the_standard_library_reads_them() {
+        let mut samples: Vec<Vec<u8>> =
+            ["a", "\u{7f}", "\u{80}", "é", "\u{7ff}", "\u{800}", "€", "\u{ffff}", "😀", "\u{10ffff}"]
+                .map(|text| text.as_bytes().to_vec())
+                .into();
+        for bad in [
+            &[0x80][..],
+            &[0xc0, 0x80],
+            &[0xc3],
+            &[0xe0, 0x80, 0x80],
+            &[0xed, 0xa0, 0x80],
+            &[0xf0, 0x80, 0x80, 0x80],
+            &[0xf4, 0x90, 0x80, 0x80],
+            &[0xf8, 0x88, 0x80, 0x80, 0x80],
+            &[0xff],
+        ] {
+            samples.push(bad.to_vec());
+        }
+        for sample in samples {
+            let (c, len) = first_character(&sample);
+            match core::str::from_utf8(&sample) {
+                Ok(text) => assert_eq!((Some(c), len), (text.chars().next(), sample.len())),
+                Err(_) => assert_eq!((c, len), (char::REPLACEMENT_CHARACTER, 1), "{sample:x?}"),
+            }
+        }
     }
 }

@@ -59,29 +59,37 @@ const fn days_in(year: u32, month: u32) -> u32 {
     }
 }
 
-/// Parses an IMF-fixdate, `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110 section 5.6.7), to Unix seconds. The
-/// two obsolete forms and dates before 1970 give `None`.
+/// Parses an IMF-fixdate, `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110 section 5.6.7), to Unix seconds. The date may have
+/// hyphens, as in cookies. The two obsolete forms and dates before 1970 give `None`.
 pub fn read_http_date(text: &str) -> Option<u64> {
-    let mut fields = text.split_ascii_whitespace();
-    let (_weekday, day, month, year) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
-    let (clock, zone) = (fields.next()?, fields.next()?);
-    if zone != "GMT" || fields.next().is_some() {
-        return None;
-    }
     const MONTHS: &[u8] = b"JanFebMarAprMayJunJulAugSepOctNovDec";
-    let month = MONTHS.chunks(3).position(|name| name == month.as_bytes())? as u32 + 1;
-    let (day, year) = (day.parse::<u32>().ok()?, year.parse::<u32>().ok()?);
-    if !(1970..=9999).contains(&year) || day == 0 || day > days_in(year, month) {
+    let fields: Vec<&[u8]> = text
+        .as_bytes()
+        .split(|byte| !byte.is_ascii_alphanumeric())
+        .filter(|field| !field.is_empty())
+        .collect();
+    let &[_weekday, day, month, year, hour, minute, second, b"GMT"] = fields.as_slice() else { return None };
+    let month = MONTHS.chunks(3).position(|name| name == month)? as u32 + 1;
+    let [day, year, hour, minute, second] = [day, year, hour, minute, second].map(number);
+    let is_date = (1970..=9999).contains(&year) && day > 0 && day <= days_in(year, month);
+    if !is_date || hour > 23 || minute > 59 || second > 60 {
         return None;
     }
-    let mut clock = clock.split(':').map(|part| part.parse::<u64>().ok());
-    let (hour, minute, second) = (clock.next()??, clock.next()??, clock.next()??);
-    if hour > 23 || minute > 59 || second > 60 || clock.next().is_some() {
-        return None;
+    // How many leap years there were before.
+    let last = year - 1;
+    let leap_years = last / 4 - last / 100 + last / 400 - 477;
+    let days = (year - 1970) * 365 + leap_years + (1..month).map(|m| days_in(year, m)).sum::<u32>() + day - 1;
+    Some(((u64::from(days) * 24 + u64::from(hour)) * 60 + u64::from(minute)) * 60 + u64::from(second))
+}
+
+/// What decimal digits say; more than any part of a date for anything else.
+fn number(field: &[u8]) -> u32 {
+    let is_number = field.len() <= 4 && field.iter().all(u8::is_ascii_digit);
+    if is_number {
+        field.iter().fold(0, |value, digit| value * 10 + u32::from(digit - b'0'))
+    } else {
+        u32::MAX
     }
-    let years = (1970..year).map(|y| if days_in(y, 2) == 29 { 366 } else { 365 }).sum::<u64>();
-    let days = years + (1..month).map(|m| days_in(year, m) as u64).sum::<u64>() + day as u64 - 1;
-    Some(((days * 24 + hour) * 60 + minute) * 60 + second)
 }
 
 #[cfg(test)]
@@ -95,5 +103,13 @@ mod tests {
         assert_eq!(read_http_date("Thu, 29 Feb 2023 00:00:00 GMT"), None);
         assert_eq!(read_http_date("Sunday, 06-Nov-94 08:49:37 GMT"), None);
         assert_eq!(read_http_date("Sun, 06 anF 1994 08:49:37 GMT"), None);
+        assert_eq!(read_http_date("Sun, 06-Nov-1994 08:49:37 GMT"), Some(784_111_777));
+        assert_eq!(read_http_date("Sun, 06 Nov 1994 08:49:3x GMT"), None);
+        assert_eq!(read_http_date("Sun, 06 Nov 1994 08:49 GMT"), None);
+        assert_eq!(read_http_date("Thu, 01 Jan 1970 00:00:00 GMT"), Some(0));
+        assert_eq!(read_http_date("Wed, 31 Dec 1969 23:59:59 GMT"), None);
+        assert_eq!(read_http_date("Wed, 01 Mar 2000 00:00:00 GMT"), Some(951_868_800));
+        assert_eq!(read_http_date("Mon, 01 Mar 2100 00:00:00 GMT"), Some(4_107_542_400));
+        assert_eq!(read_http_date("Fri, 31 Dec 9999 23:59:60 GMT"), Some(253_402_300_800));
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! Times are Unix times in milliseconds.
 
-use crate::base::text::split_once;
+use crate::base::text::{join, split_once};
 use crate::base::timestamp::read_http_date;
 
 /// The cookies of one client, oldest first.
@@ -54,7 +54,7 @@ impl CookieJar {
     pub fn header(&self, url: &str, now: u64) -> String {
         let target = UrlParts::of(url);
         let sendable = self.0.iter().filter(|cookie| cookie.matches(&target, now));
-        sendable.map(|cookie| format!("{}={}", cookie.name, cookie.value)).collect::<Vec<_>>().join("; ")
+        sendable.map(|cookie| join(&[&cookie.name, "=", &cookie.value])).collect::<Vec<_>>().join("; ")
     }
 
     /// Removes all cookies.
@@ -107,8 +107,7 @@ impl Cookie {
                     }
                 }
                 "expires" if !has_max_age => {
-                    cookie.expires_at_ms =
-                        read_http_date(&value.replace('-', " ")).map(|at| at.saturating_mul(1000));
+                    cookie.expires_at_ms = read_http_date(value).map(|at| at.saturating_mul(1000));
                 }
                 _ => {}
             }

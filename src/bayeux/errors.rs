@@ -3,7 +3,7 @@
 use super::message::Reply;
 use super::wire::{ErrorField, MessageKind};
 use crate::base::error::{Code, Error};
-use crate::base::text::contains;
+use crate::base::text::{contains, decimal, join};
 use crate::base::time::Millis;
 
 /// Why an operation was rejected, a session ended, or a retry is needed.
@@ -36,7 +36,7 @@ impl SessionError {
         Self {
             code,
             status: ErrorField::parse(error_field).code,
-            message: format!("the server refused {what}: {reason}"),
+            message: join(&["the server refused ", what, ": ", reason]),
             server_error: Some(error_field.to_owned()),
             reply: None,
         }
@@ -75,7 +75,7 @@ impl SessionError {
         Self {
             code: error.code,
             status: error.status,
-            message: error.to_string(),
+            message: error.message(),
             server_error: None,
             reply: None,
         }
@@ -100,7 +100,7 @@ impl SessionError {
 
     #[cold]
     pub(crate) fn unsubscribed(channel: &str) -> Self {
-        Self::new(Code::Aborted, format!("{channel} was unsubscribed before the server replied"))
+        Self::new(Code::Aborted, join(&[channel, " was unsubscribed before the server replied"]))
     }
 
     #[cold]
@@ -110,18 +110,19 @@ impl SessionError {
 
     #[cold]
     pub(crate) fn connection_lost(last: Option<&Self>) -> Self {
-        let why = last.map(|error| format!(" ({})", error.message)).unwrap_or_default();
-        let message = format!(
-            "the connection to the server was lost and not restored within the connection timeout{why}"
-        );
+        let why = last.map(|error| join(&[" (", &error.message, ")"])).unwrap_or_default();
+        let message = join(&[
+            "the connection to the server was lost and not restored within the connection timeout",
+            &why,
+        ]);
         Self::new(Code::Timeout, message)
     }
 
     #[cold]
     pub(crate) fn closed_by_server(reply: &Reply) -> Self {
         let error_field = reply.error();
-        let why = error_field.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
-        let error = Self::new(Code::Rejected, format!("the server closed the connection{why}"));
+        let why = error_field.as_ref().map(|error| join(&[": ", error])).unwrap_or_default();
+        let error = Self::new(Code::Rejected, join(&["the server closed the connection", &why]));
         Self { server_error: error_field, ..error }.with_reply(reply)
     }
 
@@ -138,7 +139,7 @@ impl SessionError {
         let offered = offered.join(", ");
         Self::new(
             Code::Rejected,
-            format!("the server supports none of the configured transports; it offers {offered}"),
+            join(&["the server supports none of the configured transports; it offers ", &offered]),
         )
     }
 
@@ -156,7 +157,11 @@ impl SessionError {
     pub(crate) fn cut_response(len: usize) -> Self {
         Self::new(
             Code::Unavailable,
-            format!("the response of the server cannot be read: it is cut, or is not JSON ({len} bytes)"),
+            join(&[
+                "the response of the server cannot be read: it is cut, or is not JSON (",
+                &decimal(len as u64),
+                " bytes)",
+            ]),
         )
     }
 
@@ -164,17 +169,24 @@ impl SessionError {
     pub(crate) fn skipped_messages(count: usize) -> Self {
         Self::new(
             Code::Unavailable,
-            format!("{count} messages of the server are not valid JSON and were skipped"),
+            join(&[&decimal(count as u64), " messages of the server are not valid JSON and were skipped"]),
         )
     }
 
     #[cold]
     pub(crate) fn unreadable_channel(channel: &str, position: &str, delay: Millis, why: &Self) -> Self {
         let seconds = delay.0 / 1000;
-        let message = format!(
-            "the events of {channel} behind the replay id {position} cannot be read ({}); other channels continue, and this one is tried again in {seconds} s",
-            why.message
-        );
+        let message = join(&[
+            "the events of ",
+            channel,
+            " behind the replay id ",
+            position,
+            " cannot be read (",
+            &why.message,
+            "); other channels continue, and this one is tried again in ",
+            &decimal(seconds),
+            " s",
+        ]);
         Self { message, ..why.clone() }
     }
 
@@ -188,7 +200,7 @@ impl SessionError {
 
     #[cold]
     pub(crate) fn socket_closed(code: u16) -> Self {
-        Self::new(Code::Network, format!("the WebSocket closed with code {code}"))
+        Self::new(Code::Network, join(&["the WebSocket closed with code ", &decimal(code.into())]))
     }
 
     #[cold]
@@ -216,8 +228,8 @@ pub(crate) fn subject_of(kind: MessageKind, channel: &str) -> String {
         MessageKind::Handshake => "a session".to_owned(),
         MessageKind::Connect => "the connection".to_owned(),
         MessageKind::Disconnect => "the end of the session".to_owned(),
-        MessageKind::Subscribe => format!("the subscription to {channel}"),
-        MessageKind::Unsubscribe => format!("to end the subscription to {channel}"),
-        MessageKind::Publish => format!("an event for {channel}"),
+        MessageKind::Subscribe => join(&["the subscription to ", channel]),
+        MessageKind::Unsubscribe => join(&["to end the subscription to ", channel]),
+        MessageKind::Publish => join(&["an event for ", channel]),
     }
 }

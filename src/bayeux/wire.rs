@@ -1,7 +1,7 @@
 //! Outgoing messages, URLs, and the grammar of the `error` field: pure functions.
 
 use crate::base::json::find::write_string;
-use crate::base::text::{contains, split_once};
+use crate::base::text::{contains, decimal, join, split_once};
 
 /// The transport of messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +47,7 @@ impl Outgoing {
     pub(crate) fn new(channel: &str, id: u32) -> Self {
         let mut out = String::from("{\"channel\":");
         write_string(&mut out, channel);
-        Self(out).raw("id", &format!("\"{id}\""))
+        Self(out).raw("id", &join(&["\"", &decimal(id.into()), "\""]))
     }
 
     /// Adds a string.
@@ -141,7 +141,7 @@ pub(crate) fn url_for(base: &str, channel: &str) -> String {
     let is_fixed = base.contains(['?', '#']) || (path.contains('/') && last.contains('.'));
     match channel.strip_prefix("/meta/") {
         Some(kind @ ("handshake" | "connect" | "disconnect")) if !is_fixed => {
-            format!("{}/{kind}", base.trim_end_matches('/'))
+            join(&[base.trim_end_matches('/'), "/", kind])
         }
         _ => base.to_owned(),
     }
@@ -150,7 +150,7 @@ pub(crate) fn url_for(base: &str, channel: &str) -> String {
 /// The URL of the WebSocket.
 pub(crate) fn socket_url(base: &str) -> String {
     match base.strip_prefix("http") {
-        Some(rest) => format!("ws{rest}"),
+        Some(rest) => join(&["ws", rest]),
         None => base.to_owned(),
     }
 }
@@ -162,7 +162,7 @@ pub(crate) fn at_host(base: &str, host: &str) -> String {
     }
     let Some((scheme, rest)) = split_once(base, "://") else { return base.to_owned() };
     let path = rest.find('/').and_then(|at| rest.get(at..)).unwrap_or_default();
-    format!("{scheme}://{host}{path}")
+    join(&[scheme, "://", host, path])
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use crate::base::error::{Code, Error};
 use crate::base::http::{Failure, Request, Response};
 use crate::base::json::find::{Document, write_string};
 use crate::base::secret::Secret;
-use crate::base::text::{contains, replace};
+use crate::base::text::{contains, decimal, join, replace};
 use crate::base::time::Millis;
 use crate::bayeux::errors::SessionError;
 use crate::engine::classify::{self, ResponseClass};
@@ -149,7 +149,7 @@ pub fn jwt_claims(flow: &Flow, unix_ms: u64) -> Option<String> {
         claims.push_str(start);
         write_string(&mut claims, text);
     }
-    claims.push_str(&format!(",\"exp\":{}}}", unix_ms / 1000 + JWT_LIFETIME_SECONDS));
+    claims.push_str(&join(&[",\"exp\":", &decimal(unix_ms / 1000 + JWT_LIFETIME_SECONDS), "}"]));
     Some(claims)
 }
 
@@ -200,7 +200,7 @@ pub fn read_token_response(
             let description = string("error_description").unwrap_or_default();
             let is_rate_limit = kind == "rate_limit_exceeded";
             let is_passing = is_rate_limit || is_passing(&kind, &description);
-            let text = if description.is_empty() { kind } else { format!("{kind}: {description}") };
+            let text = if description.is_empty() { kind } else { join(&[&kind, ": ", &description]) };
             let text: String =
                 flow.redact(text).chars().filter(|char| !char.is_control()).take(300).collect();
             let code = match (is_rate_limit, is_passing) {
@@ -208,7 +208,7 @@ pub fn read_token_response(
                 (false, true) => Code::Unavailable,
                 (false, false) => Code::Unauthorized,
             };
-            let mut error = SessionError::new(code, format!("the login server refused: {text}"));
+            let mut error = SessionError::new(code, join(&["the login server refused: ", &text]));
             (error.status, error.server_error) = (cause.status, Some(text));
             Err(Box::new(LoginError {
                 error,
@@ -239,7 +239,7 @@ fn is_passing(kind: &str, description: &str) -> bool {
 fn login_error(cause: &Error) -> SessionError {
     // Without the text of the server, which may repeat credentials.
     let plain = Error { detail: String::new(), ..cause.clone() };
-    let mut error = SessionError::new(cause.code, format!("the login failed: {plain}"));
+    let mut error = SessionError::new(cause.code, join(&["the login failed: ", &plain.message()]));
     error.status = cause.status;
     error
 }
@@ -249,7 +249,7 @@ fn grant(kind: &str, token: &str, instance_url: &str, refresh_token: Option<Secr
     let is_clean = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
     let is_url = instance_url.starts_with("https://") || instance_url.starts_with("http://");
     (is_clean(kind) && is_clean(token) && is_url && is_clean(instance_url)).then(|| Grant {
-        authorization: Secret::new(format!("{kind} {token}")),
+        authorization: Secret::new(join(&[kind, " ", token])),
         instance_url: instance_url.trim_end_matches('/').to_owned(),
         issued_at_ms: None,
         refresh_token,

@@ -16,6 +16,7 @@ use crate::base::error::Code;
 use crate::base::http::Request;
 use crate::base::ids::{Counter, ExchangeId};
 use crate::base::secret::Secret;
+use crate::base::text::join;
 use crate::base::time::{Millis, Moment};
 use crate::bayeux::errors::SessionError;
 use crate::bayeux::session::{self, Session};
@@ -195,7 +196,7 @@ impl Client {
             },
             // The function of the application may need the network too.
             Err(why) => {
-                let error = SessionError::new(Code::Unauthorized, format!("accessToken failed: {why}"));
+                let error = SessionError::new(Code::Unauthorized, join(&["accessToken failed: ", &why]));
                 let input = session::Input::Unauthorized { error, min_delay: None, is_final: false };
                 self.session.handle(now, input);
             }
@@ -218,9 +219,9 @@ impl Client {
         }
         let url = match &self.endpoint {
             Some(endpoint) => endpoint.clone(),
-            None => format!("{}/cometd/{}", grant.instance_url, self.api_version),
+            None => join(&[&grant.instance_url, "/cometd/", &self.api_version]),
         };
-        let headers = Secret::new(format!("authorization: {}", grant.authorization.expose()));
+        let headers = Secret::new(join(&["authorization: ", grant.authorization.expose()]));
         self.outputs.push(Output::Granted {
             authorization: grant.authorization,
             instance_url: grant.instance_url,
@@ -264,10 +265,11 @@ impl Machine for Client {
                                 &self.allowed_instances,
                             ) =>
                     {
-                        let message = format!(
-                            "the login named an instance that may not receive the token, {}: it must be https, and the host of the login, one of Salesforce, or one in allowedInstances",
-                            host_of(&grant.instance_url)
-                        );
+                        let message = join(&[
+                            "the login named an instance that may not receive the token, ",
+                            &host_of(&grant.instance_url),
+                            ": it must be https, and the host of the login, one of Salesforce, or one in allowedInstances",
+                        ]);
                         self.fail(now, Code::Rejected, &message);
                     }
                     Ok(grant) => self.apply_grant(now, grant),

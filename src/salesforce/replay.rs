@@ -14,7 +14,7 @@ use crate::base::error::Code;
 use crate::base::json::find::{members, write_string};
 use crate::base::json::padded::Padded;
 use crate::base::json::scan::{Kind as JsonKind, ScanError, Scanner, Span};
-use crate::base::text::contains;
+use crate::base::text::{contains, decimal, join};
 use crate::base::time::Millis;
 use crate::bayeux::dialect::{Continuity, Dialect, MessageKind, Reaction};
 use crate::bayeux::errors::SessionError;
@@ -173,7 +173,7 @@ impl Dialect for ReplayDialect {
         let text = cause.text.to_ascii_lowercase();
         let has = |part: &str| contains(&text, part);
         let what = match kind {
-            MessageKind::Subscribe => format!("the subscription to {channel}"),
+            MessageKind::Subscribe => join(&["the subscription to ", channel]),
             MessageKind::Handshake => "a session".to_owned(),
             _ => "the connection".to_owned(),
         };
@@ -260,18 +260,21 @@ impl Dialect for ReplayDialect {
     fn subscribe_error(&mut self, channel: &str) -> Option<SessionError> {
         let is_known = self.channel(without_filter(channel).as_bytes()).is_some();
         (!is_known).then(|| {
-            let text = format!(
-                "a client keeps the replay ids of at most {MAX_CHANNELS} channels; use another client"
-            );
+            let text = join(&[
+                "a client keeps the replay ids of at most ",
+                &decimal(MAX_CHANNELS as u64),
+                " channels; use another client",
+            ]);
             SessionError::new(Code::InvalidArgument, text)
         })
     }
 
     fn publish_error(&self, channel: &str) -> Option<SessionError> {
         let name = without_filter(channel).rsplit('/').next().unwrap_or_default();
-        let message = format!(
-            "the Streaming API of Salesforce does not accept events; publish with REST: POST /services/data/vXX.X/sobjects/{name}"
-        );
+        let message = join(&[
+            "the Streaming API of Salesforce does not accept events; publish with REST: POST /services/data/vXX.X/sobjects/",
+            name,
+        ]);
         Some(SessionError::new(Code::InvalidArgument, message))
     }
 }
@@ -286,9 +289,13 @@ impl ReplayDialect {
                 Reaction::Resubscribe(error)
             }
             _ => {
-                error.message = format!(
-                    "the server no longer has the replay id {replay_id} of {channel}, so events were lost; set replayFallback, or subscribe with replay \"all\" or \"new\""
-                );
+                error.message = join(&[
+                    "the server no longer has the replay id ",
+                    &replay_id,
+                    " of ",
+                    channel,
+                    ", so events were lost; set replayFallback, or subscribe with replay \"all\" or \"new\"",
+                ]);
                 Reaction::Refuse(error)
             }
         }

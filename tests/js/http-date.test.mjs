@@ -32,7 +32,7 @@ test("an IMF-fixdate is read, and no other form", () => {
 test("Retry-After has seconds or a date", () => {
   assert.equal(readRetryAfter("120"), 120_000);
   assert.equal(readRetryAfter(" 0 "), 0);
-  assert.equal(readRetryAfter("99999999999999999999"), 99_999_999_999_999_999_999_000);
+  assert.equal(readRetryAfter("9".repeat(20)), Number("9".repeat(20)) * 1000);
   for (const [unixMs, delay] of [
     [15_000, 45_000],
     [90_000, 0],

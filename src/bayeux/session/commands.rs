@@ -9,6 +9,7 @@ use super::{Input, Session};
 use crate::base::error::Code;
 use crate::base::ids::OpId;
 use crate::base::secret::Secret;
+use crate::base::text::join;
 use crate::base::time::Millis;
 use crate::bayeux::dialect::MessageKind;
 use crate::bayeux::errors::SessionError;
@@ -64,7 +65,7 @@ impl Session {
         self.open_op = Some(op);
         let now = self.unix_ms();
         for cookie in cookies.split(';').map(str::trim_ascii_start).filter(|cookie| !cookie.is_empty()) {
-            self.endpoint.cookies.store(&self.endpoint.url, &format!("{cookie}; path=/"), now);
+            self.endpoint.cookies.store(&self.endpoint.url, &join(&[cookie, "; path=/"]), now);
         }
         for channel in channels {
             self.subscriptions.add_active(channel);

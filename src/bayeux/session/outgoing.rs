@@ -11,6 +11,7 @@ use super::pending::{Command, OutgoingMessage, Via};
 use super::subscriptions::SubscriptionState;
 use super::{Event, RequestKind, Session, Timer};
 use crate::base::http::Request;
+use crate::base::text::{decimal, join};
 use crate::base::time::{Millis, Moment};
 use crate::bayeux::dialect::MessageKind;
 use crate::bayeux::wire::{Outgoing, Transport, url_for};
@@ -67,7 +68,7 @@ impl Session {
 
     fn send_handshake(&mut self) {
         let types: Vec<String> =
-            self.options.transports.iter().map(|transport| format!("\"{}\"", transport.name())).collect();
+            self.options.transports.iter().map(|transport| join(&["\"", transport.name(), "\""])).collect();
         let mut ext = Vec::new();
         if self.options.has_ack_extension {
             ext.push("\"ack\":true");
@@ -79,8 +80,8 @@ impl Session {
         let text = Outgoing::new("/meta/handshake", id)
             .string("version", "1.0")
             .string("minimumVersion", "1.0")
-            .raw("supportedConnectionTypes", &format!("[{}]", types.join(",")))
-            .raw_if("ext", &if ext.is_empty() { String::new() } else { format!("{{{}}}", ext.join(",")) })
+            .raw("supportedConnectionTypes", &join(&["[", &types.join(","), "]"]))
+            .raw_if("ext", &if ext.is_empty() { String::new() } else { join(&["{", &ext.join(","), "}"]) })
             .end();
         self.send_messages(
             RequestKind::Connect,
@@ -97,7 +98,7 @@ impl Session {
             .string("clientId", &live.client_id)
             .string("connectionType", self.endpoint.transport.name())
             .raw_if("advice", if is_probe { "{\"timeout\":0}" } else { "" })
-            .raw_if("ext", &live.last_ack.map(|batch| format!("{{\"ack\":{batch}}}")).unwrap_or_default())
+            .raw_if("ext", &live.last_ack.map(ack_of).unwrap_or_default())
             .end();
         let connect = OutgoingMessage { is_probe, ..OutgoingMessage::meta(id, MessageKind::Connect, text) };
         self.send_messages(RequestKind::Connect, vec![connect]);
@@ -190,7 +191,7 @@ impl Session {
         let due: Moment = self.now.after(timeout);
         let texts: Vec<&str> =
             messages.iter().map(|message| message.text.as_str()).filter(|text| !text.is_empty()).collect();
-        let body = format!("[{}]", texts.join(","));
+        let body = join(&["[", &texts.join(","), "]"]);
         let via = if let Some(id) = self.endpoint.open_socket() {
             self.emit(Event::SocketSend { id, text: body });
             Via::Socket
@@ -227,4 +228,10 @@ impl Session {
             .with_max_response_bytes(self.options.limits.max_response_bytes)
             .with_response_headers(if self.options.has_cookie_jar { "set-cookie" } else { "" })
     }
+}
+
+/// The member `ext` with the batch that was received last.
+fn ack_of(batch: i64) -> String {
+    let sign = if batch < 0 { "-" } else { "" };
+    join(&["{\"ack\":", sign, &decimal(batch.unsigned_abs()), "}"])
 }

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::base::ids::{Counter, ExchangeId, OpId};
+use crate::base::text::decimal;
 use crate::base::time::Moment;
 use crate::bayeux::dialect::MessageKind;
 use crate::bayeux::message::Reply;
@@ -103,7 +104,7 @@ impl Pending {
         let position = self.sent.iter().position(|sent| {
             sent.kind == kind
                 && match &reply.id {
-                    Some(id) => *id == sent.id.to_string(),
+                    Some(id) => *id == decimal(sent.id.into()),
                     None => is_named(sent),
                 }
                 && (kind != MessageKind::Publish || sent.channel == reply.channel)

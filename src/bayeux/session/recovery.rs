@@ -15,6 +15,7 @@ use super::subscriptions::SubscriptionState;
 use super::timer_keys::{SLEEP_THRESHOLD, Timer};
 use crate::base::error::Code;
 use crate::base::http::{Failure, Response};
+use crate::base::text::join;
 use crate::base::time::Millis;
 use crate::bayeux::dialect::MessageKind;
 use crate::bayeux::errors::SessionError;
@@ -228,7 +229,7 @@ impl Lost {
                 let what =
                     if is_empty { "contains no message" } else { "is not an array of Bayeux messages" };
                 let mut error =
-                    SessionError::new(Code::Unavailable, format!("the response of the server {what}"));
+                    SessionError::new(Code::Unavailable, join(&["the response of the server ", what]));
                 error.status = Some(response.status);
                 Self { error, min_delay: None, is_unreadable: !is_empty && !response.body.is_empty() }
             }
