@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { FerryError } from "eventferry";
+import { OUTBOX_INPUTS } from "../../dist/engine/generated/tables.js";
 import { arenaOf, keepArena } from "../../dist/outbox/arena.js";
 import { Delivery } from "../../dist/outbox/delivery.js";
 import { FlushedSegments } from "../../dist/outbox/flushed-segments.js";
@@ -34,6 +35,8 @@ function segmentOf(...ids) {
   });
 }
 
+const INPUT_NAMES = Object.keys(OUTBOX_INPUTS);
+
 /** A machine that records what it is told. `answers`: of its questions. */
 function machineOf(answers = {}) {
   const calls = [];
@@ -43,7 +46,7 @@ function machineOf(answers = {}) {
       get:
         (_, name) =>
         (...args) => {
-          calls.push([name, ...args]);
+          calls.push(name === "input" ? [INPUT_NAMES[args[0]], ...args.slice(1)] : [name, ...args]);
           return answers[name]?.(...args);
         },
     },
@@ -220,7 +223,7 @@ test("delivery: an absent identity sends nothing, and what is stored waits for t
     emit: () => {},
   });
   delivery.send(5, new Uint32Array([2, 0, 1]), false);
-  assert.deepEqual([machine.calls, exchanges], [[["not_sent", 7, 5]], []]);
+  assert.deepEqual([machine.calls, exchanges], [[["notSent", 7, 5]], []]);
   isPresent = true;
   delivery.send(6, new Uint32Array([2, 0, 1]), false);
   delivery.send(7, new Uint32Array([1, 0, 1]), false);
@@ -245,7 +248,7 @@ test("news of other tabs wait until the machine has forgotten the segment", () =
   assert.deepEqual(machine.calls.pop(), ["delivered_elsewhere", 7, 1, new Uint32Array([1]), 202]);
   segments.forget(1, true);
   elsewhere.onEvicted(segment);
-  assert.deepEqual(machine.calls.pop(), ["settled_elsewhere", 7, 1, 1, 0, 10]);
+  assert.deepEqual(machine.calls.pop(), ["settledElsewhere", 7, 1, 1, 0, 10]);
   elsewhere.onMessage({ key: "scope.a", ids: ["b", "c"], bytes: 20, code: "ERR_REJECTED", message: "no" });
   assert.deepEqual(machine.calls.pop().slice(3, 5), [0, 2]);
   assert.equal(segments.getByKey("scope.a"), undefined, "nothing of it is pending");
