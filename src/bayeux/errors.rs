@@ -1,14 +1,21 @@
 //! The error of an operation, a notice, or a session, with every sentence that the session says.
 
+use core::ops::{Deref, DerefMut};
+
 use super::message::Reply;
 use super::wire::{ErrorField, MessageKind};
 use crate::base::error::{Code, Error};
 use crate::base::text::{contains, decimal, join};
 use crate::base::time::Millis;
 
-/// Why an operation was rejected, a session ended, or a retry is needed.
+/// Why an operation was rejected, a session ended, or a retry is needed. It is passed on more often than it is read, so it is
+/// one pointer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SessionError {
+pub struct SessionError(Box<Parts>);
+
+/// What a [`SessionError`] says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parts {
     /// The code, see [`Code`].
     pub code: Code,
     /// The number in the `error` field of the reply, or the HTTP status.
@@ -21,11 +28,25 @@ pub struct SessionError {
     pub reply: Option<String>,
 }
 
+impl Deref for SessionError {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl DerefMut for SessionError {
+    fn deref_mut(&mut self) -> &mut Parts {
+        &mut self.0
+    }
+}
+
 impl SessionError {
     /// An error with a message of its own.
     #[cold]
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, status: None, message: message.into(), server_error: None, reply: None }
+        Self::plain(code, message.into())
     }
 
     /// The server refused `what` with that `error` field.
@@ -33,13 +54,10 @@ impl SessionError {
     pub fn refused(code: Code, what: &str, error_field: &str) -> Self {
         let cut: String = error_field.chars().filter(|char| !char.is_control()).take(500).collect();
         let reason = if cut.is_empty() { "it gave no reason" } else { &cut };
-        Self {
-            code,
-            status: ErrorField::parse(error_field).code,
-            message: join(&["the server refused ", what, ": ", reason]),
-            server_error: Some(error_field.to_owned()),
-            reply: None,
-        }
+        let mut error = Self::new(code, join(&["the server refused ", what, ": ", reason]));
+        error.status = ErrorField::parse(error_field).code;
+        error.server_error = Some(error_field.to_owned());
+        error
     }
 
     /// The server refused a message about a channel.
@@ -72,25 +90,22 @@ impl SessionError {
     }
 
     pub(crate) fn from_error(error: &Error) -> Self {
-        Self {
-            code: error.code,
-            status: error.status,
-            message: error.message(),
-            server_error: None,
-            reply: None,
-        }
+        let mut session_error = Self::new(error.code, error.message());
+        session_error.status = error.status;
+        session_error
     }
 }
 
 /// What the session says itself.
 impl SessionError {
-    fn plain(code: Code) -> Self {
-        Self::from_error(&Error::new(code))
+    #[cold]
+    fn plain(code: Code, message: String) -> Self {
+        Self(Box::new(Parts { code, status: None, message, server_error: None, reply: None }))
     }
 
     #[cold]
     pub(crate) fn timeout() -> Self {
-        Self::plain(Code::Timeout)
+        Self::from_error(&Error::new(Code::Timeout))
     }
 
     #[cold]
@@ -122,8 +137,9 @@ impl SessionError {
     pub(crate) fn closed_by_server(reply: &Reply) -> Self {
         let error_field = reply.error();
         let why = error_field.as_ref().map(|error| join(&[": ", error])).unwrap_or_default();
-        let error = Self::new(Code::Rejected, join(&["the server closed the connection", &why]));
-        Self { server_error: error_field, ..error }.with_reply(reply)
+        let mut error = Self::new(Code::Rejected, join(&["the server closed the connection", &why]));
+        error.server_error = error_field;
+        error.with_reply(reply)
     }
 
     #[cold]
@@ -187,7 +203,9 @@ impl SessionError {
             &decimal(seconds),
             " s",
         ]);
-        Self { message, ..why.clone() }
+        let mut error = why.clone();
+        error.message = message;
+        error
     }
 
     #[cold]
