@@ -22,8 +22,6 @@
 //! This file decides when to send a request and which call gets the response. It does not know the format of
 //! events: their bodies stay with the owner, under the id of their exchange.
 
-use std::collections::VecDeque;
-
 use super::wire::Topic;
 use crate::base::error::{Code, Error};
 use crate::base::http::{Failure, Request, Response};
@@ -95,7 +93,7 @@ pub struct Sink {
     rng: Rng,
     ops: Counter,
     /// Oldest first. The response in flight settles the first call for its topic.
-    calls: VecDeque<Call>,
+    calls: Vec<Call>,
     exchanges: Exchanges<Topic, Settled>,
     delay: Millis,
     /// No request starts before this moment.
@@ -110,7 +108,7 @@ impl Sink {
             options,
             rng: Rng::new(seed),
             ops: Counter::default(),
-            calls: VecDeque::new(),
+            calls: Vec::new(),
             exchanges: Exchanges::new(),
             not_before: Moment::default(),
         }
@@ -123,7 +121,7 @@ impl Sink {
             self.settle(Some(op), topic, None, Err(Error::new(Code::QueueFull)), Millis(0));
             return op;
         }
-        self.calls.push_back(Call { op, topic, timeout });
+        self.calls.push(Call { op, topic, timeout });
         self.start_next(now);
         op
     }
@@ -131,9 +129,8 @@ impl Sink {
     /// Cancels a call: it settles with `ERR_ABORTED`, unless it has settled before. A request in flight
     /// continues.
     pub fn cancel(&mut self, op: OpId) {
-        if let Some(at) = self.calls.iter().position(|call| call.op == op)
-            && let Some(call) = self.calls.remove(at)
-        {
+        if let Some(at) = self.calls.iter().position(|call| call.op == op) {
+            let call = self.calls.remove(at);
             self.settle(Some(op), call.topic, None, Err(Error::new(Code::Aborted)), Millis(0));
         }
     }
@@ -154,7 +151,7 @@ impl Sink {
         if !self.is_idle() || now < self.not_before {
             return;
         }
-        let Some(Call { topic, timeout, .. }) = self.calls.front().copied() else { return };
+        let Some(Call { topic, timeout, .. }) = self.calls.first().copied() else { return };
         let url = match topic {
             Topic::Output => &self.options.output_url,
             Topic::Failed => &self.options.failed_url,
@@ -166,8 +163,7 @@ impl Sink {
     fn finish(&mut self, now: Moment, topic: Topic, id: ExchangeId, outcome: &Result<Response, Failure>) {
         let (result, retry_after) = classify(outcome);
         self.update_delay(now, &result, retry_after);
-        let call =
-            self.calls.iter().position(|call| call.topic == topic).and_then(|at| self.calls.remove(at));
+        let call = self.calls.iter().position(|call| call.topic == topic).map(|at| self.calls.remove(at));
         let has_body = matches!(result, Ok(200..=203 | 205..=299));
         if call.is_some() || has_body {
             let delay = Millis(self.not_before.as_millis().saturating_sub(now.as_millis()));

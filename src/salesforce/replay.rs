@@ -8,8 +8,6 @@
 //! Replay ids are opaque text. Salesforce names the cause of a refusal in `ext.sfdc.failureReason`; the
 //! `error` beside it may say something else.
 
-use std::collections::VecDeque;
-
 use crate::base::error::Code;
 use crate::base::json::find::{members, write_string};
 use crate::base::json::padded::Padded;
@@ -58,8 +56,10 @@ struct Channel {
     kept_id: Option<String>,
     /// The highest id received, for ids that are numbers.
     highest_id: u64,
-    /// Hashes of the ids of the last events.
-    recent_ids: VecDeque<u64>,
+    /// Hashes of the ids of the last events, in any order.
+    recent_ids: Vec<u64>,
+    /// Where the oldest is, once there are as many as are kept.
+    oldest: usize,
 }
 
 impl ReplayDialect {
@@ -87,7 +87,8 @@ impl ReplayDialect {
                         replay_id: None,
                         kept_id: None,
                         highest_id: 0,
-                        recent_ids: VecDeque::new(),
+                        recent_ids: Vec::new(),
+                        oldest: 0,
                     });
                     self.channels.len() - 1
                 }
@@ -235,10 +236,12 @@ impl Dialect for ReplayDialect {
             return false;
         }
         channel.highest_id = channel.highest_id.max(number.unwrap_or(0));
-        if channel.recent_ids.len() == MAX_RECENT_IDS {
-            channel.recent_ids.pop_front();
+        if channel.recent_ids.len() < MAX_RECENT_IDS {
+            channel.recent_ids.push(hash);
+        } else if let Some(oldest) = channel.recent_ids.get_mut(channel.oldest) {
+            *oldest = hash;
+            channel.oldest = (channel.oldest + 1) % MAX_RECENT_IDS;
         }
-        channel.recent_ids.push_back(hash);
         match &mut channel.replay_id {
             Some(last) => {
                 last.clear();

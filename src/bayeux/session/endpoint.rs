@@ -1,7 +1,5 @@
 //! Where the messages go and what goes with them: URL, transport, socket, cookies, credentials.
 
-use std::collections::VecDeque;
-
 use crate::base::ids::Counter;
 use crate::base::secret::Secret;
 use crate::bayeux::cookies::CookieJar;
@@ -34,7 +32,7 @@ pub(super) struct Endpoint {
     /// The URL in use; its host may be one that the server advised.
     pub(super) url: String,
     /// Other hosts that the server advised.
-    pub(super) hosts: VecDeque<String>,
+    pub(super) hosts: Vec<String>,
     pub(super) transport: Transport,
     pub(super) socket: Socket,
     socket_ids: Counter,
@@ -48,7 +46,7 @@ impl Endpoint {
     pub(super) fn new(url: String, transport: Transport) -> Self {
         Self {
             url,
-            hosts: VecDeque::new(),
+            hosts: Vec::new(),
             transport,
             socket: Socket::None,
             socket_ids: Counter::default(),
@@ -60,7 +58,10 @@ impl Endpoint {
 
     /// Uses the next host that the server advised. False if there is none.
     pub(super) fn use_next_host(&mut self) -> bool {
-        let Some(host) = self.hosts.pop_front() else { return false };
+        if self.hosts.is_empty() {
+            return false;
+        }
+        let host = self.hosts.remove(0);
         self.url = at_host(&self.url, &host);
         true
     }
@@ -158,7 +159,7 @@ mod tests {
         assert_eq!(endpoint.open_socket(), Some(id));
         endpoint.transport = Transport::LongPolling;
         assert!(endpoint.is_reachable() && endpoint.open_socket().is_none());
-        endpoint.hosts.push_back("b.example".to_owned());
+        endpoint.hosts.push("b.example".to_owned());
         assert!(endpoint.use_next_host() && !endpoint.use_next_host());
         assert_eq!(endpoint.url, "http://b.example/x");
     }

@@ -33,7 +33,7 @@ impl Session {
         let is_connection_message = matches!(sent.kind, MessageKind::Handshake | MessageKind::Connect);
         let advice = reply.advice(self.endpoint.transport.name());
         if let Some(advice) = &advice {
-            self.endpoint.hosts = advice.hosts.iter().cloned().collect();
+            self.endpoint.hosts = advice.hosts.clone();
             if is_connection_message {
                 self.connects.apply_advice(advice);
             }
