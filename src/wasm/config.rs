@@ -95,7 +95,7 @@ pub(super) fn stream(numbers: &[f64], texts: &str) -> StreamOptions {
         times: session::Times {
             max_network_delay: millis(numbers.timeout_ms, times.max_network_delay),
             connection_timeout: (!numbers.connection_timeout_ms.is_nan())
-                .then(|| Millis(numbers.connection_timeout_ms as u64)),
+                .then_some(Millis(numbers.connection_timeout_ms as u64)),
             backoff_base: millis(numbers.base_ms, times.backoff_base),
             backoff_max: millis(numbers.max_ms, times.backoff_max),
             ..times
