@@ -165,7 +165,12 @@ impl<K: Key, V> OrderedMap<K, V> {
     /// Removes the entry of `key` and returns its value.
     pub fn remove(&mut self, key: K) -> Option<V> {
         let place = self.places.remove(key.number())?;
-        self.values.get_mut(place)?.take()
+        let value = self.values.get_mut(place)?.take();
+        if self.is_empty() {
+            self.values.clear();
+            self.places.free.clear();
+        }
+        value
     }
 
     /// The smallest key.
@@ -190,9 +195,9 @@ impl<K: Key, V> OrderedMap<K, V> {
         self.places.entries().iter().map(|entry| K::of(key_of(*entry)))
     }
 
-    /// The values, in any order.
+    /// The values in the order of their keys.
     pub fn values(&self) -> impl Iterator<Item = &V> {
-        self.values.iter().filter_map(Option::as_ref)
+        self.iter().map(|(_, value)| value)
     }
 
     /// The values, in any order, for changes.
@@ -238,11 +243,7 @@ mod tests {
             assert_eq!(ours.first_from(key), theirs.range(key..).next().map(|(key, _)| *key));
             assert!(ours.iter().eq(theirs.iter().map(|(key, value)| (*key, value))));
             assert!(ours.keys().eq(theirs.keys().copied()));
-            let sorted = |mut values: Vec<i32>| {
-                values.sort_unstable();
-                values
-            };
-            assert_eq!(sorted(ours.values().copied().collect()), sorted(theirs.values().copied().collect()));
+            assert!(ours.values().eq(theirs.values()));
             assert_eq!((ours.len(), ours.is_empty()), (theirs.len(), theirs.is_empty()));
         }
     }
@@ -255,5 +256,7 @@ mod tests {
             assert_eq!(map.remove(key.wrapping_sub(2)), key.checked_sub(2));
         }
         assert!(map.values.len() <= 3 && map.places.free.len() <= 3 && map.places.sorted.len() <= 8);
+        assert_eq!((998..1000).filter_map(|key| map.remove(key)).count(), 2);
+        assert!(map.values.is_empty() && map.places.free.is_empty() && map.places.sorted.is_empty());
     }
 }
