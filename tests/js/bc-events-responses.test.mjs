@@ -17,6 +17,7 @@ test("the members that decide are told, and no others", () => {
     ['{"failedRecords":"0"}', "{", '#"0"'],
     ['{"failedRecords":null}', "{", "#null"],
     ['{"failedRecords":"a\\nb"}', "{", '#"a\\nb"'],
+    ['{"failedRecords":1e999}', "{", "#Infinity"],
     ['{"failedRecords":{"a":[1]},"records":{}}', "{", '#{"a":[1]}'],
     ['{"errorType":"X"}', "{", "!X"],
     ['{"errorType":7}', "{"],
@@ -41,6 +42,24 @@ test("each record is a line, with its name if it has one", () => {
 });
 
 test("a body that is not JSON has no lines", () => {
-  for (const body of ["", "OK", "<html>", '{"failedRec', "{} x", Uint8Array.of(123, 34, 255, 34, 58, 49, 125)])
+  for (const body of [
+    "",
+    "OK",
+    "<html>",
+    '{"failedRec',
+    '{"a":"}',
+    '{"a":{}',
+    "x {}",
+    Uint8Array.of(123, 34, 255, 34, 58, 49, 125),
+  ])
     assert.deepEqual(linesOf(body), [""]);
+});
+
+test("text behind the object does not count as a response that was cut", () => {
+  for (const rest of ["x", " }", '{"failedRecords":2}', "<!-- proxy -->", '"'])
+    assert.deepEqual(linesOf(`{"eventId":"}\\"","a":{},"failedRecords":0}${rest}`), ["{", "#0", ""], rest);
+});
+
+test("a response of quotes that is cut takes no longer than its length", () => {
+  for (const end of ["", "\\"]) assert.deepEqual(linesOf(`{"${'\\"'.repeat(500_000)}${end}`), [""]);
 });

@@ -5,16 +5,40 @@ import { TextDecoder } from "../../platform/text.js";
 export function membersOf(body: Uint8Array): string {
   let json: unknown;
   try {
-    json = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(body));
+    json = parse(new TextDecoder("utf-8", { fatal: true }).decode(body));
   } catch {
     return "";
   }
   const { errorType, failedRecords, records } = (json ?? {}) as Record<string, unknown>;
   const lines = ["{"];
   if (typeof errorType === "string") lines.push(`!${onOneLine(errorType)}`);
-  if (failedRecords !== undefined) lines.push(`#${JSON.stringify(failedRecords)}`);
+  if (failedRecords !== undefined) lines.push(`#${jsonOf(failedRecords)}`);
   if (Array.isArray(records)) lines.push("[", ...records.map(lineOfRecord));
   return lines.map((line) => `${line}\n`).join("");
+}
+
+/** What comes behind the object does not matter: the server has answered. */
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return JSON.parse(objectAtStart(text));
+  }
+}
+
+/** The text up to the brace that ends its first object, or all of it. */
+function objectAtStart(text: string): string {
+  let depth = 0;
+  for (const { 0: token, index } of text.matchAll(/[{}]|"(?:[^"\\]|\\.)*(?:"|\\?$)/gs)) {
+    if (token === "{") depth++;
+    if (token === "}" && --depth === 0) return text.slice(0, index + 1);
+  }
+  return text;
+}
+
+/** A number that is too large for JavaScript is not zero, and `JSON.stringify` would make it `null`. */
+function jsonOf(count: unknown): string {
+  return typeof count === "number" ? String(count) : JSON.stringify(count);
 }
 
 function lineOfRecord(record: unknown): string {
