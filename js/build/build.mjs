@@ -52,7 +52,7 @@ ensurePackages();
 // Not at the top of the file: they import a package that may have been installed only now.
 const { build: esbuild, transformSync } = await import("esbuild");
 const { buildDemo } = await import("./demo.mjs");
-const { writeEntries } = await import("./entries.mjs");
+const { COMPLETED, writeEntries } = await import("./entries.mjs");
 
 const withoutCargo = options["js-only"] && Object.keys(MODULES).every((name) => existsSync(`dist/wasm/${name}.wasm`));
 const digests = sourceDigests(root);
@@ -254,9 +254,10 @@ async function bundleForNode() {
       .filter((file) => file.endsWith(".js"))
       .map((file) => `${layer}/${file}`),
   );
+  const completing = Object.values(COMPLETED).map(({ file }) => file);
   writeFileSync(
     `${folder}/${SHARED}`,
-    ["public/cloudevents.js", ...shared].map((file) => `import "../../${file}";\n`).join(""),
+    ["public/cloudevents.js", ...completing, ...shared].map((file) => `import "../../${file}";\n`).join(""),
   );
   for (const file of entries)
     writeFileSync(`${folder}/${file}`, `import "./${SHARED}";\n${readFileSync(`${folder}/${file}`, "utf8")}`);

@@ -139,7 +139,7 @@ test("an application for Node bundles the class of events only if it uses them",
     const { outputFiles } = await build({ ...options, stdin: { contents, resolveDir: root } });
     return outputFiles[0].text;
   };
-  const readsEvents = /static fromJSON\(/;
+  const readsEvents = /static fromRow\(/;
   assert.match(await bundle('export { CloudEvent } from "eventferry/cloudevents";'), readsEvents);
   assert.doesNotMatch(await bundle('export { EventClient } from "eventferry/events-protocol";'), readsEvents);
 });

@@ -1,5 +1,7 @@
 // Holds the download size of an application to its limit. A change that exceeds it must raise the limit explicitly.
 import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { APPS, bundle, measure } from "../../js/build/size.mjs";
@@ -34,4 +36,25 @@ test("a publisher does not bring the reader of batches along, nor the envelopes 
     assert.match(readers, part);
     assert.doesNotMatch(publisher, part);
   }
+});
+
+test("an application that reads no events itself does not bring lenient reading along", async () => {
+  const text = async (name) =>
+    new TextDecoder().decode(await bundle(`import { ${name} } from "eventferry"; console.log(${name});`, root));
+  const lenient = /cannot stand for another one/;
+  for (const name of ["CloudEvent", "fromHttp"]) assert.match(await text(name), lenient, name);
+  for (const name of ["Publisher", "BayeuxClient", "SalesforceClient", "PipelineDataSource"])
+    assert.ok(!lenient.test(await text(name)), name);
+});
+
+test("no source of the package calls `CloudEvent.fromJSON`, which the class gets from the entry points", () => {
+  const sources = readdirSync(join(root, "js"), { recursive: true }).filter((file) => file.endsWith(".ts"));
+  assert.ok(sources.length > 200);
+  const isCall = (line) => line.includes("CloudEvent.fromJSON") && !/^\s*(?:\*|\/\*|\/\/)/.test(line);
+  const calling = sources.filter((file) =>
+    readFileSync(join(root, "js", file), "utf8")
+      .split("\n")
+      .some(isCall),
+  );
+  assert.deepEqual(calling, []);
 });

@@ -5,7 +5,7 @@
 import type { Chunk } from "../../client/inbox.js";
 import { mustBe } from "../../engine/messages.js";
 import { freshId } from "../../platform/uuid.js";
-import { CloudEvent } from "../cloudevents/event.js";
+import { type CloudEvent, scanText } from "../cloudevents/event.js";
 import type { MessageText } from "./message-text.js";
 
 /** An event that arrived on a channel. */
@@ -166,7 +166,7 @@ export class Message implements StreamMessage {
       ...(replayId !== undefined && { replayid: replayId }),
     };
     // The data is copied as text, so that numbers which JavaScript cannot represent stay unchanged.
-    return CloudEvent.fromJSON(`${JSON.stringify(attributes).slice(0, -1)},"data":${this.dataText}}`);
+    return scanText(`${JSON.stringify(attributes).slice(0, -1)},"data":${this.dataText}}`);
   }
 
   toJSON(): object {

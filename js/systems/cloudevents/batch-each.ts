@@ -2,8 +2,9 @@
 import { FerryError } from "../../engine/errors.js";
 import { TextDecoder } from "../../platform/text.js";
 import type { InvalidLine } from "./batch-lines.js";
-import type { BatchFormat, BatchOptions, OnInvalid, RejectedEvent } from "./batch-options.js";
+import type { BatchFormat, OnInvalid, RejectedEvent } from "./batch-options.js";
 import { type CloudEvent, scanBytes, scanText } from "./event.js";
+import type { LenientReader } from "./lenient.js";
 import { splitJson, splitLines } from "./json-split.js";
 import { mixedVersions } from "./table.js";
 
@@ -21,7 +22,7 @@ export interface DecodedEvents {
 export function scanEach(
   source: string | Uint8Array,
   format: BatchFormat,
-  { lenient, onInvalid = "reject" }: BatchOptions,
+  { lenient, onInvalid = "reject" }: { lenient?: LenientReader | undefined; onInvalid?: OnInvalid | undefined },
   error: FerryError | undefined,
   firstIndex: number,
 ): DecodedEvents {

@@ -11,7 +11,6 @@ import { codecs } from "../../engine/modules/codecs.js";
 import { FerryError } from "../../engine/errors.js";
 import { mustBe } from "../../engine/messages.js";
 import type { ExtensionValue } from "./attribute.js";
-import { asBytes, isBytes } from "./bytes.js";
 import { binaryBody, bytesOf, decodeData, textOf, utf8, withoutBom } from "./event-data.js";
 import {
   attributeOf,
@@ -38,9 +37,8 @@ import { changedParts } from "./event-copies.js";
 import { convertedParts } from "./conversion.js";
 import { isSameData, hasSameAttributes } from "./equality.js";
 import { type CloudEventInit, partsFromInit } from "./init.js";
-import { checkLenient, type Lenient, type LenientOptions } from "./lenient.js";
+import type { LenientOptions, LenientReader } from "./lenient.js";
 import { scanSifted } from "./lenient-scan.js";
-import { stringifyData } from "./json-data.js";
 import { checkPointer, findJson, NOT_SEARCHED, walk } from "./pointer.js";
 import { readEvent, rejected, type ScannedConstructor } from "./table.js";
 
@@ -88,6 +86,18 @@ export class CloudEvent<T = unknown> implements Payload {
   declare readonly rawData: string | Uint8Array | undefined;
   /** The attributes that a lenient reader left off, because they are not valid. No encoder writes them. */
   declare readonly problems: readonly Problem[];
+
+  /**
+   * Decodes an event in the JSON format from its text, its bytes, or an object that `JSON.parse` returned.
+   *
+   * The entry points give it to the class, see `from-json.ts`.
+   *
+   * @throws {FerryError} `ERR_INVALID_EVENT` for text that is not an event, and the errors of the constructor.
+   */
+  declare static readonly fromJSON: <T = unknown>(
+    json: string | Uint8Array | object,
+    options?: LenientOptions,
+  ) => CloudEvent<T>;
 
   /**
    * Only one private field, because engines add each in a step of its own; and only what arrived, without flags and data,
@@ -146,20 +156,6 @@ export class CloudEvent<T = unknown> implements Payload {
     if (problems !== undefined) this.problems = problems;
     this.#state = flags === 0 ? received : new EventState(flags, received);
     Object.freeze(this);
-  }
-
-  /**
-   * Decodes an event in the JSON format from its text, its bytes, or an object that `JSON.parse` returned.
-   *
-   * @throws {FerryError} `ERR_INVALID_EVENT` for text that is not an event, and the errors of the constructor.
-   */
-  static fromJSON<T = unknown>(json: string | Uint8Array | object, options?: LenientOptions): CloudEvent<T> {
-    const lenient = options === undefined ? undefined : checkLenient(options);
-    if (typeof json === "string") return scanText<T>(json, lenient);
-    if (isBytes(json)) return scanBytes<T>(asBytes(json).slice(), lenient);
-    const isText = typeof json !== "object" || json === null || "then" in json || "bodyUsed" in json;
-    if (isText) throw mustBe("json", "a string, bytes or an object", json);
-    return scanText<T>(json instanceof CloudEvent ? json.toString() : stringifyData(json), lenient);
   }
 
   /**
@@ -361,7 +357,7 @@ function completePrototype(): void {
 }
 
 /** Decodes text that is one event. */
-export function scanText<T>(text: string, lenient?: Lenient): CloudEvent<T> {
+export function scanText<T>(text: string, lenient?: LenientReader): CloudEvent<T> {
   const length = codecs.putText(text);
   if (length < 0) throw new FerryError("ERR_INVALID_EVENT", "the text contains a lone surrogate");
   let code: number;
@@ -375,7 +371,7 @@ export function scanText<T>(text: string, lenient?: Lenient): CloudEvent<T> {
 }
 
 /** Decodes bytes that are one event. The event keeps the bytes, so nobody else may change them. */
-export function scanBytes<T>(bytes: Uint8Array, lenient?: Lenient): CloudEvent<T> {
+export function scanBytes<T>(bytes: Uint8Array, lenient?: LenientReader): CloudEvent<T> {
   const body = withoutBom(bytes);
   const length = codecs.putBytes(body);
   const code = codecs.call(() => codecs.exports.scan(length));
@@ -384,7 +380,11 @@ export function scanBytes<T>(bytes: Uint8Array, lenient?: Lenient): CloudEvent<T
 }
 
 /** Decodes an event that was rejected without the attributes that are not valid. */
-function siftAndScan<T>(source: string | Uint8Array, error: FerryError, lenient: Lenient | undefined): CloudEvent<T> {
+function siftAndScan<T>(
+  source: string | Uint8Array,
+  error: FerryError,
+  lenient: LenientReader | undefined,
+): CloudEvent<T> {
   const { text, problems } = scanSifted(source, error, lenient);
   return CloudEvent.fromRow(codecs.table, text, 0, problems);
 }

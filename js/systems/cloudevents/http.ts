@@ -14,7 +14,7 @@ import { checkSchema, type SchemaOptions, validateData } from "./data-schema.js"
 import { checkEnvelope, type EnvelopeOptions, openEnvelope } from "./envelopes.js";
 import { CloudEvent, scanBytes, scanText } from "./event.js";
 import { encodeHeader, type HeadersLike, headerOf, pairsOf } from "./headers.js";
-import { adviseLenient, checkLenient, type Lenient, type LenientOptions, siftHeaders } from "./lenient.js";
+import { adviseLenient, checkLenient, type LenientOptions, type LenientReader } from "./lenient.js";
 import { isJson } from "./media-type.js";
 import type { RequestMode } from "../../platform/web-types.js";
 import { TextDecoder } from "../../platform/text.js";
@@ -226,7 +226,7 @@ function onlyEvent(events: CloudEvent | Iterable<CloudEvent>): CloudEvent {
 export function decode<T>(
   pairs: Iterable<readonly [string, string]>,
   body: string | Uint8Array | undefined,
-  lenient: Lenient | undefined,
+  lenient: LenientReader | undefined,
   types?: BinaryDetails["types"],
 ): CloudEvent<T> {
   const eventHeaders = collectHeaders(pairs);
@@ -248,7 +248,7 @@ export function decode<T>(
   } catch (error) {
     if (!(error instanceof FerryError)) throw error;
     if (!lenient) throw adviseLenient(error);
-    const sifted = siftHeaders(pairs, lenient);
+    const sifted = lenient.siftHeaders(pairs);
     if (!sifted) throw error;
     return eventFromHeaders<T>(collectHeaders(sifted.headers), body, { types, problems: sifted.problems });
   }

@@ -2,7 +2,7 @@
 import { codecs } from "../../engine/modules/codecs.js";
 import type { FerryError } from "../../engine/errors.js";
 import type { Problem } from "./event-fields.js";
-import { adviseLenient, type Lenient, siftJson } from "./lenient.js";
+import { adviseLenient, type LenientReader } from "./lenient.js";
 import { rejected } from "./table.js";
 
 /**
@@ -14,10 +14,10 @@ import { rejected } from "./table.js";
 export function scanSifted(
   source: string | Uint8Array,
   error: FerryError,
-  lenient: Lenient | undefined,
+  lenient: LenientReader | undefined,
 ): { text: string; problems: readonly Problem[] } {
   if (!lenient) throw adviseLenient(error);
-  const sifted = siftJson(source, lenient);
+  const sifted = lenient.siftJson(source);
   if (!sifted) throw error;
   const { text } = sifted;
   const length = codecs.putText(text);

@@ -59,11 +59,37 @@ interface Mended {
   value: unknown;
 }
 
-/** @throws {FerryError} `ERR_INVALID_ARGUMENT` for another type. */
-export function checkLenient({ lenient }: LenientOptions): Lenient | undefined {
+/**
+ * Reads what the strict reader has rejected. Readers get it from the functions that have the option, so only these bring
+ * its code.
+ */
+export interface LenientReader {
+  /**
+   * An event in the JSON format without the attributes that are not valid. `undefined` if there are none, or if the text
+   * is not an object; then the strict error stands.
+   */
+  siftJson(source: string | Uint8Array): { text: string; problems: readonly Problem[] } | undefined;
+  /**
+   * The `ce-` headers and the media type of a message in binary mode without those that are not valid. `undefined` if all
+   * are valid.
+   */
+  siftHeaders(pairs: Iterable<readonly [string, string]>): SiftedHeaders | undefined;
+}
+
+interface SiftedHeaders {
+  headers: [name: string, value: string][];
+  problems: readonly Problem[];
+}
+
+/** The reader that the option asks for. @throws {FerryError} `ERR_INVALID_ARGUMENT` for another type. */
+export function checkLenient({ lenient }: LenientOptions): LenientReader | undefined {
   if (lenient !== undefined && typeof lenient !== "boolean" && typeof lenient !== "function")
     throw mustBe("lenient", "a boolean or a function", lenient);
-  return lenient || undefined;
+  if (!lenient) return undefined;
+  return {
+    siftJson: (source) => siftJson(source, lenient),
+    siftHeaders: (pairs) => siftHeaders(pairs, lenient),
+  };
 }
 
 /** The error for a strict reader's caller: it says that `lenient` exists, if that helps. */
@@ -85,14 +111,7 @@ function isRequired(name: string, isV1: boolean): boolean {
 /** As many as extension attributes. */
 const MAX_PROBLEMS = 128;
 
-/**
- * An event in the JSON format without the attributes that are not valid. `undefined` if there are none, or if the text is
- * not an object; then the strict error stands.
- */
-export function siftJson(
-  source: string | Uint8Array,
-  lenient: Lenient,
-): { text: string; problems: readonly Problem[] } | undefined {
+function siftJson(source: string | Uint8Array, lenient: Lenient): ReturnType<LenientReader["siftJson"]> {
   let members: (RawMember & Attribute)[];
   try {
     const text = typeof source === "string" ? source : new TextDecoder("utf-8", { fatal: true }).decode(source);
@@ -115,14 +134,7 @@ function readMember({ text, name, value }: RawMember): RawMember & Attribute {
   return { text, name: parsedName, value: isPayload ? undefined : JSON.parse(value), json: value };
 }
 
-/**
- * The `ce-` headers and the media type of a message in binary mode without those that are not valid. `undefined` if all
- * are valid.
- */
-export function siftHeaders(
-  pairs: Iterable<readonly [string, string]>,
-  lenient: Lenient,
-): { headers: [name: string, value: string][]; problems: readonly Problem[] } | undefined {
+function siftHeaders(pairs: Iterable<readonly [string, string]>, lenient: Lenient): SiftedHeaders | undefined {
   const attributes: Attribute[] = [];
   for (const [header, value] of pairs) {
     if (header === "content-type") attributes.push({ name: "datacontenttype", value });

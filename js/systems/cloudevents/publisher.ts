@@ -28,7 +28,7 @@ import { SINGLE_EVENT_LIMITS } from "../../outbox/wire.js";
 import type { EventBatch } from "./batch.js";
 import { isBatch } from "./batch-body.js";
 import { checkEvent, toArray } from "./check-event.js";
-import { CloudEvent } from "./event.js";
+import { CloudEvent, scanBytes } from "./event.js";
 import { type ContentMode, checkMode, type HttpMessage, toHttp } from "./http.js";
 import { readReply, replyHeaders, type SendInfo } from "./reply.js";
 import { checkSigner, requestId, signatureHeaders } from "./signatures/sign.js";
@@ -286,7 +286,7 @@ export class Publisher {
       sign:
         sign &&
         (async (batch, body) => {
-          const id = await requestId(batch.texts().map((text) => CloudEvent.fromJSON(text)));
+          const id = await requestId(batch.texts().map((text) => scanBytes(text)));
           return signatureHeaders(sign, id, body);
         }),
       fetch,

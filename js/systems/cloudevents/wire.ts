@@ -4,7 +4,7 @@ import { toJsonArray } from "../../outbox/json-texts.js";
 import type { Batch, Encoded, Wire, WireRequest } from "../../outbox/wire.js";
 import { Format, matches } from "./attribute.js";
 import { checkEvent } from "./check-event.js";
-import { CloudEvent } from "./event.js";
+import { type CloudEvent, scanBytes } from "./event.js";
 import { BATCH_TYPE, type ContentMode, STRUCTURED_TYPE, toBinary } from "./http.js";
 import { TextDecoder, TextEncoder } from "../../platform/text.js";
 
@@ -49,7 +49,7 @@ export class CloudEventsWire implements Wire<CloudEvent> {
 
   idOf(body: Uint8Array): string {
     try {
-      return CloudEvent.fromJSON(body).id;
+      return scanBytes(body).id;
     } catch {
       return "";
     }
@@ -64,7 +64,7 @@ export class CloudEventsWire implements Wire<CloudEvent> {
     const text = chunks[0]!;
     if (this.#mode === "structured")
       return { url: this.#url, headers: { "content-type": STRUCTURED_TYPE }, body: text };
-    const { headers, body = "" } = toBinary(CloudEvent.fromJSON(text));
+    const { headers, body = "" } = toBinary(scanBytes(text));
     return { url: this.#url, headers, body: typeof body === "string" ? encoder.encode(body) : body };
   }
 
@@ -92,7 +92,7 @@ export class CloudEventsWire implements Wire<CloudEvent> {
 /** When an event expires, in Unix milliseconds; NaN if it does not, or says so in a text that is not RFC 3339. */
 function expiryTimeOf(text: Uint8Array): number {
   try {
-    const time = CloudEvent.fromJSON(text).get(EXPIRY);
+    const time = scanBytes(text).get(EXPIRY);
     // `Date` knows no leap second and, by its specification, no lower case.
     if (typeof time === "string" && matches(time, Format.Timestamp))
       return Date.parse(time.toUpperCase().replace(":60", ":59"));

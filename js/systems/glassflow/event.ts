@@ -1,6 +1,6 @@
 /** A consumed event. It keeps the bytes of the response; the payload is parsed on first read, republished unchanged. */
 import { glassflow } from "../../engine/modules/glassflow.js";
-import { CloudEvent } from "../cloudevents/event.js";
+import { type CloudEvent, scanText } from "../cloudevents/event.js";
 import { isFerryError } from "../../engine/errors.js";
 import { freshId } from "../../platform/uuid.js";
 import type { PipelineCallOptions } from "./options.js";
@@ -159,7 +159,7 @@ export class PipelineEvent<P = unknown, R = unknown> {
     const data = this.isFailed ? this.payloadText : this.responseText;
     const read = (attributes: object) => {
       const head = JSON.stringify(attributes).slice(0, -1);
-      return CloudEvent.fromJSON<P | R>(
+      return scanText<P | R>(
         data === undefined ? `${head}}` : `${head},"datacontenttype":"application/json","data":${data}}`,
       );
     };
