@@ -6,7 +6,7 @@ import { invalidArgument, mustBe } from "../engine/messages.js";
 import { unixNow } from "../platform/clock.js";
 import { requestPersistence } from "../platform/persistence.js";
 import { warn, warnOnce } from "../platform/warn.js";
-import { memoryStore } from "../stores/memory.js";
+import { memoryOutbox } from "../stores/memory.js";
 import { SharedStore } from "../stores/shared-store.js";
 import { adoptRows } from "./adopt.js";
 import { deadLetterCalls } from "./dead-letter-calls.js";
@@ -84,7 +84,7 @@ export class Outbox<E> extends EventTarget {
       if (this.#listenedTypes.has(type)) this.dispatchEvent(new CustomEvent(type, { detail: detail() }));
       else if (type === "degraded") this.#warnOfDegraded(detail() as { error: FerryError });
     };
-    const store = new SharedStore(given === "memory" ? memoryStore() : given, digestOf(destination));
+    const store = new SharedStore(given === "memory" ? memoryOutbox() : given, digestOf(destination));
     const { credentials, keepalive, wire, fetch, timeoutMs, headers, classify, sign } = system;
     const deadLetters = deadLetterBound(options, config.maxBytes!);
     this.#drivers = new OutboxDrivers<E>({

@@ -1,9 +1,9 @@
 /** Selects the best store that works on this platform. */
 import { FerryError } from "../engine/errors.js";
 import { startTimer, stopTimer, type Timer } from "../platform/clock.js";
-import { indexedDbStore } from "./indexeddb.js";
+import { indexedDbOutbox } from "./indexeddb-outbox.js";
 import { localStorageStore } from "./local-storage.js";
-import { memoryStore } from "./memory.js";
+import { memoryOutbox } from "./memory.js";
 import type { OutboxStore, StoreProblemListener, StoreTraits } from "./store.js";
 
 /** An open store, and the better stores that did not work. */
@@ -25,7 +25,7 @@ const OPEN_TIMEOUT_MS = 5_000;
  */
 export async function openAuto(name: string, onProblem?: StoreProblemListener): Promise<OpenedStore> {
   const refused: FerryError[] = [];
-  for (const store of isBrowser() ? [indexedDbStore(), localStorageStore()] : []) {
+  for (const store of isBrowser() ? [indexedDbOutbox().store, localStorageStore()] : []) {
     try {
       return {
         store,
@@ -36,7 +36,7 @@ export async function openAuto(name: string, onProblem?: StoreProblemListener): 
       refused.push(error as FerryError);
     }
   }
-  const store = memoryStore();
+  const store = memoryOutbox();
   return { store, traits: await store.open(name), refused };
 }
 

@@ -1,8 +1,7 @@
-/** The store for browsers: pages and workers. */
+/** What `indexedDbStore` does for an outbox. What only an outbox uses does not bring the marks of `dedupe` along. */
 
 import { unixNow } from "../platform/clock.js";
 import { random } from "../platform/random.js";
-import { type DedupeStore, isClaim, type Mark, stateOf, SWEEP_COUNT } from "./dedupe.js";
 import { isLeaseFree, type Lease } from "./lease.js";
 import { countsOf, peekUpTo } from "./peek-limit.js";
 import { readDeadLetter, readSegment } from "./readable-row.js";
@@ -11,52 +10,28 @@ import { storeError } from "./store-error.js";
 import { PageTransactions } from "./page-transactions.js";
 import { UnreadableRows } from "./unreadable-rows.js";
 
-/** The options of `indexedDbStore`. */
-export interface IndexedDbOptions {
-  /**
-   * When a change resolves. `relaxed`: when the operating system has it; it survives a crash of the browser, but
-   * perhaps not a loss of power. `strict`: when the disk has it, which takes two to four times as long. @default
-   * "relaxed"
-   */
-  durability?: "relaxed" | "strict";
-}
-
 const STORAGE = "IndexedDB";
 const SEGMENTS = "segments";
 const DEAD = "dead";
 const META = "meta";
 const STORES = [SEGMENTS, DEAD, META];
-/** The keys of the marks of `dedupe`, among the other rows of META, begin with this. */
-const MARKS = "mark ";
 /** The version of the database. A newer version of the program may have raised it. */
 const VERSION = 1;
 /** Errors that concern the whole transaction, and not the row that was read. */
 const TRANSACTION_ERRORS = ["AbortError", "InvalidStateError", "TransactionInactiveError"];
 
-/**
- * Keeps events in the database `eventferry-<name>`, for all tabs and workers of the origin. Every change is one
- * transaction. If the browser closes the connection, the next call opens a new one. A database that a newer version of
- * the program has changed is used as it is, if it still has the object stores of this version.
- *
- * The browser decides the capacity. It may also delete the data of the site: when the disk is full, and Safari after
- * seven days of use without a visit, unless the outbox has the option `persist`. The outbox has a `degraded` event when
- * the database was deleted, as far as that can be known: at the next visit a page remembers the database by an entry of
- * `localStorage` with its name, which the browser may have deleted too.
- *
- * As the `dedupe` of a receiver it is shared by all tabs and workers of the origin.
- *
- * @param name @default the name of the outbox; as `dedupe` without an outbox, `dedupe`
- * @throws {FerryError} from all methods: `ERR_STORE` with the `cause`; the message tells if the storage is full. `open`
- * rejects where IndexedDB is missing or blocked. It has no timeout: with a damaged profile, the request may never
- * settle.
- */
-export function indexedDbStore(
+/** Runs `body` in one transaction, with the object stores of segments, dead letters and all else. */
+export type Transact = <T>(
+  mode: IDBTransactionMode,
+  body: (segments: IDBObjectStore, dead: IDBObjectStore, meta: IDBObjectStore) => Promise<T>,
+) => Promise<T>;
+
+/** @param name see `indexedDbStore` */
+export function indexedDbOutbox(
   name?: string,
-  { durability = "relaxed" }: IndexedDbOptions = {},
-): OutboxStore & DedupeStore {
+  durability: "relaxed" | "strict" = "relaxed",
+): { store: OutboxStore; transact: Transact } {
   let databaseName = name ?? "dedupe";
-  /** Up to where the marks were looked at. */
-  let sweptTo = MARKS;
   const unreadable = new UnreadableRows(STORAGE);
   const running = new PageTransactions();
   let connection: Promise<IDBDatabase> | undefined;
@@ -165,7 +140,7 @@ export function indexedDbStore(
       return counts;
     });
 
-  return {
+  const store: OutboxStore = {
     kind: "indexeddb",
 
     async open(given, onProblem) {
@@ -242,30 +217,8 @@ export function indexedDbStore(
       running.stop();
       disconnect();
     },
-
-    claim: (key, busyUntilMs) =>
-      transact("readwrite", async (_segments, _dead, meta) => {
-        const row: (Mark & { key: string }) | undefined = await resultOf(meta.get(MARKS + key));
-        const state = stateOf(row, unixNow());
-        if (state === "new") meta.put({ key: MARKS + key, isSeen: false, untilMs: busyUntilMs });
-        sweptTo = await sweepMarks(meta, sweptTo);
-        return state;
-      }),
-
-    settle: (key, seenUntilMs, busyUntilMs) =>
-      transact("readwrite", async (_segments, _dead, meta) => {
-        if (seenUntilMs !== undefined) meta.put({ key: MARKS + key, isSeen: true, untilMs: seenUntilMs });
-        else if (isClaim(await resultOf(meta.get(MARKS + key)), busyUntilMs)) meta.delete(MARKS + key);
-      }),
   };
-}
-
-/** Removes some marks that have ended, behind a key. Returns the key up to which it got. */
-async function sweepMarks(meta: IDBObjectStore, after: string): Promise<string> {
-  const range = IDBKeyRange.bound(after, `${MARKS}\uffff`, true);
-  const rows: (Mark & { key: string })[] = await resultOf(meta.getAll(range, SWEEP_COUNT));
-  for (const row of rows) if (stateOf(row, unixNow()) === "new") meta.delete(row.key);
-  return rows.length < SWEEP_COUNT ? MARKS : rows.at(-1)!.key;
+  return { store, transact };
 }
 
 /** Opens a database, and creates it if there is none. */
@@ -317,7 +270,7 @@ function markers(): Storage | undefined {
   return "document" in globalThis ? localStorage : undefined;
 }
 
-function resultOf<T>(request: IDBRequest<T>): Promise<T> {
+export function resultOf<T>(request: IDBRequest<T>): Promise<T> {
   return new Promise((resolve, reject) => {
     request.onsuccess = () => resolve(request.result);
     request.onerror = (event?: Event) => {

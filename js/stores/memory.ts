@@ -4,14 +4,9 @@ import { Marks } from "./marks.js";
 import { MemoryTables } from "./ordered-map.js";
 import type { OutboxStore } from "./store.js";
 
-/**
- * Keeps events in memory. Events that are not delivered when the page or process ends are lost. It never fails. Its
- * content survives `close` and another `open` of the same object. As the `dedupe` of a receiver it knows the deliveries to
- * this process only.
- */
-export function memoryStore(): OutboxStore & DedupeStore {
+/** What `memoryStore` does for an outbox. What only an outbox uses does not bring the marks of `dedupe` along. */
+export function memoryOutbox(): OutboxStore {
   const tables = new MemoryTables();
-  const marks = new Marks();
   return {
     kind: "memory",
     open: async () => ({ durability: "none", isShared: false, supportsPrefix: true }),
@@ -20,6 +15,18 @@ export function memoryStore(): OutboxStore & DedupeStore {
     dead: async (limit, prefix) => tables.dead(limit, prefix),
     count: async (prefix) => tables.count(prefix),
     close: async () => undefined,
+  };
+}
+
+/**
+ * Keeps events in memory. Events that are not delivered when the page or process ends are lost. It never fails. Its
+ * content survives `close` and another `open` of the same object. As the `dedupe` of a receiver it knows the deliveries to
+ * this process only.
+ */
+export function memoryStore(): OutboxStore & DedupeStore {
+  const marks = new Marks();
+  return {
+    ...memoryOutbox(),
     claim: (key, busyUntilMs) => marks.claim(key, busyUntilMs),
     settle: (...claim) => marks.settle(...claim),
   };
