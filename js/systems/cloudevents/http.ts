@@ -7,7 +7,7 @@ import { EventBatch } from "./batch.js";
 import { batchBody } from "./batch-body.js";
 import { decodeEach } from "./batch-each.js";
 import { type BatchOptions, checkOnInvalid } from "./batch-options.js";
-import { type BinaryDetails, collectHeaders, type EventHeaders, eventFromHeaders } from "./binary-mode.js";
+import { type BinaryDetails, collectHeaders, eventFromHeaders } from "./binary-mode.js";
 import { type Body, copyBody, type ReadOptions, readDecodedBody } from "./body.js";
 import { checkEvent, toArray } from "./check-event.js";
 import { checkSchema, type SchemaOptions, validateData } from "./data-schema.js";
@@ -15,9 +15,7 @@ import { checkEnvelope, type EnvelopeOptions, openEnvelope } from "./envelopes.j
 import { CloudEvent, scanBytes, scanText } from "./event.js";
 import { encodeHeader, type HeadersLike, headerOf, pairsOf } from "./headers.js";
 import { adviseLenient, checkLenient, type LenientOptions, type LenientReader } from "./lenient.js";
-import { isJson } from "./media-type.js";
 import type { RequestMode } from "../../platform/web-types.js";
-import { TextDecoder } from "../../platform/text.js";
 
 /** The content modes: how events are sent in HTTP messages. */
 export type ContentMode = "binary" | "structured" | "batch";
@@ -241,7 +239,7 @@ export function decode<T>(
     }
     checkJsonFormat(contentType);
   }
-  if (isStructured || (lenient && unlabelledMode(eventHeaders, body) === "structured"))
+  if (isStructured || lenient?.unlabelledMode(eventHeaders, body) === "structured")
     return typeof body === "string" ? scanText<T>(body, lenient) : scanBytes<T>(body ?? new Uint8Array(0), lenient);
   try {
     return eventFromHeaders<T>(eventHeaders, body, { types });
@@ -290,26 +288,10 @@ function decodeBatch(
   const pairs = pairsOf(headers);
   const eventHeaders = collectHeaders(pairs);
   const isBatch = modeOf(eventHeaders.contentType) === "batch";
-  if (!isBatch && !(lenient && unlabelledMode(eventHeaders, body) === "batch"))
+  if (!isBatch && lenient?.unlabelledMode(eventHeaders, body) !== "batch")
     return EventBatch.of([decode(pairs, body, lenient)]);
   if (isBatch) checkJsonFormat(eventHeaders.contentType!);
   return EventBatch.scan(body ?? "", "batch", options);
-}
-
-/**
- * The content mode of a message that has neither `ce-` headers nor the media type of a CloudEvent, but may be one: some
- * senders write `application/json`, or no media type, above an event in the JSON format.
- */
-function unlabelledMode(
-  { contentType, version, id, source, type }: EventHeaders,
-  body: string | Uint8Array | undefined,
-): ContentMode | undefined {
-  const hasHeaders = version !== undefined || id !== undefined || source !== undefined || type !== undefined;
-  if (hasHeaders || body === undefined || (contentType !== undefined && !isJson(contentType.trim()))) return undefined;
-  const start = typeof body === "string" ? body.slice(0, 64) : new TextDecoder().decode(body.subarray(0, 64));
-  // A TextDecoder drops a byte order mark, and white space includes it in a string.
-  const first = start.trimStart()[0];
-  return first === "{" ? "structured" : first === "[" ? "batch" : undefined;
 }
 
 /** Throws for an event format other than JSON. */

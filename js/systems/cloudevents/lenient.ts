@@ -14,6 +14,7 @@ import { formatValue, mustBe } from "../../engine/messages.js";
 import { checkName, Format, toExtensionValue, validText } from "./attribute.js";
 import type { Problem } from "./event-fields.js";
 import { decodeHeader, encodeHeader } from "./headers.js";
+import { isJson } from "./media-type.js";
 import { membersOf, type RawMember } from "./json-split.js";
 import { TextDecoder } from "../../platform/text.js";
 
@@ -74,7 +75,15 @@ export interface LenientReader {
    * are valid.
    */
   siftHeaders(pairs: Iterable<readonly [string, string]>): SiftedHeaders | undefined;
+  /**
+   * The content mode of a message that has neither `ce-` headers nor the media type of a CloudEvent, but may be one: some
+   * senders write `application/json`, or no media type, above an event in the JSON format.
+   */
+  unlabelledMode(headers: Labels, body: string | Uint8Array | undefined): "structured" | "batch" | undefined;
 }
+
+/** The headers that say that a message is an event. */
+type Labels = Partial<Record<"contentType" | "version" | "id" | "source" | "type", string | undefined>>;
 
 interface SiftedHeaders {
   headers: [name: string, value: string][];
@@ -89,6 +98,7 @@ export function checkLenient({ lenient }: LenientOptions): LenientReader | undef
   return {
     siftJson: (source) => siftJson(source, lenient),
     siftHeaders: (pairs) => siftHeaders(pairs, lenient),
+    unlabelledMode,
   };
 }
 
@@ -239,4 +249,16 @@ function checkAttribute(name: string, value: unknown, json: string | undefined, 
         !isV1,
       );
   }
+}
+
+function unlabelledMode(
+  { contentType, version, id, source, type }: Labels,
+  body: string | Uint8Array | undefined,
+): "structured" | "batch" | undefined {
+  const hasHeaders = version !== undefined || id !== undefined || source !== undefined || type !== undefined;
+  if (hasHeaders || body === undefined || (contentType !== undefined && !isJson(contentType.trim()))) return undefined;
+  const start = typeof body === "string" ? body.slice(0, 64) : new TextDecoder().decode(body.subarray(0, 64));
+  // A TextDecoder drops a byte order mark, and white space includes it in a string.
+  const first = start.trimStart()[0];
+  return first === "{" ? "structured" : first === "[" ? "batch" : undefined;
 }
