@@ -206,7 +206,7 @@ export class Calls {
           const message = messageOf(codeOf(code), status, this.#secrets.redact(detail));
           const error = new FerryError(codeOf(code), message, {
             status: status || undefined,
-            ...(cause !== undefined && { cause }),
+            cause,
           });
           responses.set(error, response);
           pending?.reject(error);
@@ -319,7 +319,7 @@ function withUrl(error: FerryError, method: string, url: string): FerryError {
   const { origin, pathname } = new URL(url);
   const located = new FerryError(code, `${method} ${origin}${pathname}: ${message}`, {
     status,
-    ...(cause !== undefined && { cause }),
+    cause,
   });
   const response = responses.get(error);
   if (response) responses.set(located, response);

@@ -17,9 +17,11 @@ const ERROR_PAGE = "https://example.invalid/eventferry/docs/errors.html";
 
 const BRAND = Symbol.for("eventferry.FerryError");
 
-interface ErrorDetails {
+/** What an error has beside its code and its message. */
+export interface ErrorDetails {
   status?: number | undefined;
   attribute?: string | undefined;
+  /** `undefined` is none. */
   cause?: unknown;
   culprit?: Culprit | undefined;
   retryable?: boolean | undefined;
@@ -49,7 +51,7 @@ export class FerryError extends Error {
 
   constructor(code: FerryErrorCode, message?: string, details: ErrorDetails = {}) {
     const row = CODES.find((row) => row[0] === code) ?? CODES[CODES.length - 1]!;
-    super(message ?? row[3], "cause" in details ? { cause: details.cause } : undefined);
+    super(message ?? row[3], details.cause === undefined ? undefined : { cause: details.cause });
     this.code = code;
     this.culprit = details.culprit ?? row[1];
     this.retryable = details.retryable ?? row[2];

@@ -117,7 +117,7 @@ export class Delivery<E> implements Effects {
     const cause = this.#cause();
     return new FerryError(codeOf(code), messageOf(codeOf(code), status, secrets.redact(detail)), {
       status: status || undefined,
-      ...(cause !== undefined && { cause }),
+      cause,
     });
   }
 

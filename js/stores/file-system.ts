@@ -141,7 +141,7 @@ export async function writeAt(handle: FileHandle, position: number, bytes: Uint8
 function noFiles(cause?: unknown): FerryError {
   return new FerryError("ERR_STORE", "fileStore needs Node 20.16 or later, Deno or Bun; this runtime has no files", {
     retryable: false,
-    ...(cause !== undefined && { cause }),
+    cause,
   });
 }
 

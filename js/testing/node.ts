@@ -101,7 +101,7 @@ function noHttpServer(cause?: unknown): FerryError {
   return new FerryError(
     "ERR_INVALID_ARGUMENT",
     "listen needs node:http, which this runtime lacks; pass requests to emulator.fetch instead",
-    cause === undefined ? {} : { cause },
+    { cause },
   );
 }
 

@@ -369,7 +369,7 @@ export class StreamDriver {
         body: encoder.encode(this.#secrets.redact(reply)),
         serverArguments: serverArguments.map((argument) => this.#secrets.redact(argument)),
       }),
-      ...(cause !== undefined && { cause }),
+      cause,
     });
   }
 

@@ -33,5 +33,5 @@ export function fileTopics(path: string | URL): string {
 
 function unreadable(path: string | URL, reason: string, cause?: unknown): FerryError {
   const message = `the topics in ${formatValue(String(path))} cannot be read: ${reason}`;
-  return new FerryError("ERR_INVALID_ARGUMENT", message, { ...(cause !== undefined && { cause }) });
+  return new FerryError("ERR_INVALID_ARGUMENT", message, { cause });
 }

@@ -5,7 +5,7 @@
  * ASCII is always a valid String, and a text that was accepted a moment ago is valid again. The engine checks the rest.
  */
 import { codecs } from "../../engine/modules/codecs.js";
-import { FerryError, REASONS } from "../../engine/errors.js";
+import { FerryError, type FerryErrorCode, REASONS } from "../../engine/errors.js";
 import { formatValue } from "../../engine/messages.js";
 import { unixNow } from "../../platform/clock.js";
 import { asBytes, isBytes, toBase64 } from "./bytes.js";
@@ -34,7 +34,7 @@ export function attributeError(
   attribute: string,
   problem: string,
   value?: unknown,
-  code: "ERR_INVALID_ATTRIBUTE_VALUE" | "ERR_NOT_CONVERTIBLE" = "ERR_INVALID_ATTRIBUTE_VALUE",
+  code: FerryErrorCode = "ERR_INVALID_ATTRIBUTE_VALUE",
   advice = "",
 ): FerryError {
   const received = value === undefined ? "" : `: ${formatValue(value)}`;
@@ -79,10 +79,8 @@ export function validText(name: string, value: unknown, format: Format, canBeEmp
 export function checkName(name: string): void {
   if (!NAME.test(name) || name === "data") {
     const valid = name.toLowerCase().replace(/[-_. ]/g, "");
-    const advice = NAME.test(valid) && valid !== "data" ? `; did you mean ${formatValue(valid)}?` : "";
-    throw new FerryError("ERR_INVALID_ATTRIBUTE_NAME", `the attribute ${formatValue(name)} ${REASONS[9]}${advice}`, {
-      attribute: name,
-    });
+    const advice = NAME.test(valid) && valid !== "data" ? `did you mean ${formatValue(valid)}?` : "";
+    throw attributeError(name, REASONS[9], undefined, "ERR_INVALID_ATTRIBUTE_NAME", advice);
   }
 }
 

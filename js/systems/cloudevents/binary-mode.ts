@@ -1,7 +1,6 @@
 /** Decodes the binary content mode: attributes in headers, data in the body (HTTP protocol binding 1.0.2, section 3.1). */
-import { FerryError } from "../../engine/errors.js";
-import { formatValue } from "../../engine/messages.js";
-import { checkExtensionCount, checkName, type ExtensionValue, Format, validText } from "./attribute.js";
+import { FerryError, REASONS } from "../../engine/errors.js";
+import { attributeError, checkExtensionCount, checkName, type ExtensionValue, Format, validText } from "./attribute.js";
 import { CloudEvent } from "./event.js";
 import { payloadOfBody } from "./event-data.js";
 import { type Extensions, NO_EXTENSIONS, type Problem } from "./event-fields.js";
@@ -173,7 +172,5 @@ function decodeExtensions(
 }
 
 function duplicateAttribute(name: string): FerryError {
-  return new FerryError("ERR_INVALID_EVENT", `the attribute ${formatValue(name)} appears more than once`, {
-    attribute: name,
-  });
+  return attributeError(name, REASONS[10], undefined, "ERR_INVALID_EVENT");
 }

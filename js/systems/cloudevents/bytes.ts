@@ -46,6 +46,16 @@ export function fromBase64(text: string): Uint8Array {
   return bytes;
 }
 
+/** Decodes Base64 with padding; `undefined` for anything else. */
+export function fromStrictBase64(text: unknown): Uint8Array | undefined {
+  try {
+    const bytes = fromBase64(text as string);
+    return toBase64(bytes) === text ? bytes : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 /** Whether two arrays have the same bytes. */
 export function isEqualBytes(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && a.every((byte, at) => byte === b[at]);

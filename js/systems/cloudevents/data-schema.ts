@@ -1,8 +1,8 @@
 /** The option `schema` of readers: the data of an event is validated, and read as the schema converts it. */
 import { type SchemaIssue, type StandardSchema, standardSchemaOf } from "../../client/standard-schema.js";
-import { FerryError } from "../../engine/errors.js";
 import { mustBe } from "../../engine/messages.js";
 import { CloudEvent } from "./event.js";
+import { dataError } from "./event-data.js";
 
 /** How the data of an event is read. */
 export interface SchemaOptions<T = unknown> {
@@ -31,10 +31,7 @@ export async function validateData<T>(event: CloudEvent, schema: StandardSchema<
   }
   const [first, ...more] = result.issues;
   const others = more.length > 0 ? ` and ${more.length} more` : "";
-  throw new FerryError("ERR_INVALID_DATA", `the data does not match the schema at ${pointerOf(first)}${others}`, {
-    attribute: "data",
-    status: 422,
-  });
+  throw dataError(`the data does not match the schema at ${pointerOf(first)}${others}`, { status: 422 });
 }
 
 const MAX_POINTER_LENGTH = 200;

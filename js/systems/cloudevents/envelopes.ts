@@ -17,7 +17,8 @@
  */
 import { FerryError } from "../../engine/errors.js";
 import { formatValue, mustBe } from "../../engine/messages.js";
-import { fromBase64, toBase64 } from "./bytes.js";
+import { fromStrictBase64 } from "./bytes.js";
+import { dataError } from "./event-data.js";
 import { encodeHeader } from "./headers.js";
 import { membersOf, splitJson } from "./json-split.js";
 
@@ -145,15 +146,9 @@ function headersOfPubSub(attributes: unknown): [string, string][] {
 
 function bytesOfPubSub(data: unknown): Uint8Array | undefined {
   if (data === undefined || data === null || data === "") return undefined;
-  try {
-    const bytes = fromBase64(data as string);
-    if (toBase64(bytes) === data) return bytes;
-  } catch {
-    // Throws the error below.
-  }
-  throw new FerryError("ERR_INVALID_DATA", `the member "message.data" of the envelope "pubsub-push" is not Base64`, {
-    attribute: "data",
-  });
+  const bytes = fromStrictBase64(data);
+  if (!bytes) throw dataError(`the member "message.data" of the envelope "pubsub-push" is not Base64`);
+  return bytes;
 }
 
 function textOf(from: Envelope, body: string | Uint8Array | undefined): string {
@@ -183,6 +178,5 @@ function missingMember(from: Envelope, member: string): FerryError {
 }
 
 function notEnvelope(from: Envelope, problem: string, cause?: unknown): FerryError {
-  const details = cause === undefined ? {} : { cause };
-  return new FerryError("ERR_INVALID_EVENT", `the body is not an envelope ${formatValue(from)}: ${problem}`, details);
+  return new FerryError("ERR_INVALID_EVENT", `the body is not an envelope ${formatValue(from)}: ${problem}`, { cause });
 }

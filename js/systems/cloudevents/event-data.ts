@@ -1,7 +1,7 @@
 /** The payload of an event: as a value, as text, as bytes, in the JSON format and in binary mode. */
 import type { Bytes } from "../../platform/bytes.js";
 import { codecs } from "../../engine/modules/codecs.js";
-import { FerryError, REASONS } from "../../engine/errors.js";
+import { type ErrorDetails, FerryError, REASONS } from "../../engine/errors.js";
 import { isWellFormed } from "../../engine/text-module.js";
 import { formatValue } from "../../engine/messages.js";
 import { fromBase64, isEqualBytes, toBase64 } from "./bytes.js";
@@ -80,8 +80,7 @@ export function binaryBody(payload: Payload): string | Bytes | undefined {
 /** The payload of a body in binary mode. Bytes are not copied. An empty body is no payload. */
 export function payloadOfBody(body: string | Uint8Array | null | undefined): StoredPayload {
   if (body === null || body === undefined || body.length === 0) return NO_PAYLOAD;
-  if (typeof body === "string" && !isWellFormed(body))
-    throw new FerryError("ERR_INVALID_DATA", "the body contains half a surrogate pair", { attribute: "data" });
+  if (typeof body === "string" && !isWellFormed(body)) throw dataError("the body contains half a surrogate pair");
   return { rawKind: "body", rawData: body };
 }
 
@@ -133,9 +132,12 @@ export function withoutBom(bytes: Uint8Array): Uint8Array {
 
 /** The error for data that is not a string although its media type is not JSON. */
 export function dataMustBeString(contentType: string): FerryError {
-  return new FerryError("ERR_INVALID_DATA", `the data ${REASONS[19]}: ${formatValue(contentType)}`, {
-    attribute: "data",
-  });
+  return dataError(`the data ${REASONS[19]}: ${formatValue(contentType)}`);
+}
+
+/** The error for data that the event cannot have. */
+export function dataError(message: string, details: ErrorDetails = {}): FerryError {
+  return new FerryError("ERR_INVALID_DATA", message, { attribute: "data", ...details });
 }
 
 /** Encodes text in the charset of its media type, if it is one that platforms can write: UTF-8 or ISO-8859-1. */
@@ -144,11 +146,9 @@ function encodeText(text: string, contentType: string | undefined): Bytes {
   if (isUtf8(charset) || isAscii(text)) return encoder.encode(text);
   if (/^(?:iso-?8859-1|latin-?1)$/i.test(charset) && isLatin1(text))
     return Uint8Array.from(text, (char) => char.charCodeAt(0));
-  throw new FerryError(
-    "ERR_INVALID_DATA",
-    `the data cannot be encoded in the charset ${formatValue(charset)} of its datacontenttype`,
-    { attribute: "data", culprit: "caller" },
-  );
+  throw dataError(`the data cannot be encoded in the charset ${formatValue(charset)} of its datacontenttype`, {
+    culprit: "caller",
+  });
 }
 
 function isUtf8(charset: string): boolean {
@@ -169,10 +169,7 @@ function decodeText(bytes: Uint8Array, contentType: string | undefined): string 
   try {
     return new TextDecoder(charset, { fatal: true }).decode(bytes);
   } catch (cause) {
-    throw new FerryError("ERR_INVALID_DATA", `the data is not text in the charset ${formatValue(charset)}`, {
-      attribute: "data",
-      cause,
-    });
+    throw dataError(`the data is not text in the charset ${formatValue(charset)}`, { cause });
   }
 }
 
@@ -180,11 +177,7 @@ function parseBody(text: string): unknown {
   try {
     return JSON.parse(text.charCodeAt(0) === 0xfeff ? text.slice(1) : text);
   } catch (cause) {
-    throw new FerryError(
-      "ERR_INVALID_DATA",
-      `the data is not JSON, although its datacontenttype is: ${(cause as Error).message}`,
-      { attribute: "data", cause },
-    );
+    throw dataError(`the data is not JSON, although its datacontenttype is: ${(cause as Error).message}`, { cause });
   }
 }
 

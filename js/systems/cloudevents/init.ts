@@ -14,8 +14,8 @@ import {
   toTimestamp,
   validText,
 } from "./attribute.js";
-import { asBytes, fromBase64, isBytes, toBase64 } from "./bytes.js";
-import { dataMustBeString, isJsonText, payloadFor } from "./event-data.js";
+import { asBytes, fromStrictBase64, isBytes, toBase64 } from "./bytes.js";
+import { dataError, dataMustBeString, isJsonText, payloadFor } from "./event-data.js";
 import {
   type EventParts,
   type Extensions,
@@ -97,7 +97,7 @@ export function partsFromInit(init: CloudEventInit): EventParts {
     throw new FerryError(code, message, {
       attribute,
       culprit: "caller",
-      ...(error.cause !== undefined && { cause: error.cause }),
+      cause: error.cause,
     });
   }
 }
@@ -248,7 +248,7 @@ function isPlainText(value: unknown): value is string {
 
 /** The error for a required attribute that is absent. */
 export function missingAttribute(name: string): FerryError {
-  return new FerryError("ERR_MISSING_ATTRIBUTE", `the attribute ${formatValue(name)} is missing`, { attribute: name });
+  return attributeError(name, REASONS[0], undefined, "ERR_MISSING_ATTRIBUTE");
 }
 
 /** The error for a version other than 1.0 and 0.3. */
@@ -266,28 +266,17 @@ function toPayload(data: unknown, contentType: string | undefined, isBase64: boo
   if (isBase64 && typeof data === "string") return { rawKind: "bytes", rawData: decodeBase64(data) };
   if (contentType === undefined || isJson(contentType)) {
     if (typeof data === "number" && !Number.isFinite(data))
-      throw new FerryError("ERR_INVALID_DATA", `the data ${data} cannot be expressed in JSON`, {
-        attribute: "data",
-        culprit: "caller",
-      });
+      throw dataError(`the data ${data} cannot be expressed in JSON`, { culprit: "caller" });
     // The event stores the text and not the object, so that later changes of the object do not change the event.
     return { rawKind: "json", rawData: stringifyData(data) };
   }
   if (typeof data !== "string") throw dataMustBeString(contentType);
-  if (!isWellFormed(data))
-    throw new FerryError("ERR_INVALID_DATA", "the data contains a lone surrogate", {
-      attribute: "data",
-      culprit: "caller",
-    });
+  if (!isWellFormed(data)) throw dataError("the data contains a lone surrogate", { culprit: "caller" });
   return { rawKind: "text", rawData: data };
 }
 
 function decodeBase64(text: string): Uint8Array {
-  try {
-    const bytes = fromBase64(text);
-    if (toBase64(bytes) === text) return bytes;
-  } catch {
-    // Throws the error below.
-  }
-  throw new FerryError("ERR_INVALID_DATA", `the data ${REASONS[18]}`, { attribute: "data" });
+  const bytes = fromStrictBase64(text);
+  if (!bytes) throw dataError(`the data ${REASONS[18]}`);
+  return bytes;
 }

@@ -1,7 +1,7 @@
 /** Writes data as JSON, and refuses what JSON would drop without a word. */
-import { FerryError } from "../../engine/errors.js";
+import type { FerryError } from "../../engine/errors.js";
 import { formatValue } from "../../engine/messages.js";
-import { isJsonText } from "./event-data.js";
+import { dataError, isJsonText } from "./event-data.js";
 import { TextEncoder } from "../../platform/text.js";
 
 /** A shorter text cannot have more nested arrays and objects than the engine reads. */
@@ -81,9 +81,5 @@ function notJson({ path, what }: Refused): FerryError {
 }
 
 function invalidData(message: string, cause?: unknown): FerryError {
-  return new FerryError("ERR_INVALID_DATA", message, {
-    attribute: "data",
-    culprit: "caller",
-    ...(cause !== undefined && { cause }),
-  });
+  return dataError(message, { culprit: "caller", cause });
 }

@@ -182,7 +182,7 @@ export class Publisher {
           {
             status,
             attribute,
-            ...(cause !== undefined && { cause }),
+            cause,
           },
         );
       }

@@ -25,7 +25,7 @@ export function errorResponse(status: number, message: string, headers: Record<s
 /** The same error with the status of the answer. */
 export function withStatus(error: FerryError, status: number): FerryError {
   const { code, message, attribute, culprit, cause } = error;
-  return new FerryError(code, message, { attribute, culprit, status, ...(cause !== undefined && { cause }) });
+  return new FerryError(code, message, { attribute, culprit, status, cause });
 }
 
 /** The status for a message that could not be read. */

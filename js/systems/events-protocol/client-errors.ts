@@ -14,7 +14,7 @@ export class FailedDependencyException extends FerryError {
   /** @internal */
   constructor({ code, message, status, cause }: FerryError, body: Uint8Array | undefined) {
     // The message does not quote the body: servers that repeat a request repeat its `auth`.
-    super(code, message, { status, body, ...(cause !== undefined && { cause }) });
+    super(code, message, { status, body, cause });
   }
 
   static override [Symbol.hasInstance](value: unknown): boolean {

@@ -120,7 +120,7 @@ export class PipelineAccess {
     return new FerryError(code, this.#message(action, sentence, status), {
       status,
       body,
-      ...(cause !== undefined && { cause }),
+      cause,
     });
   }
 

@@ -128,7 +128,7 @@ function requireEd25519(): SubtleCrypto {
 function withoutEd25519(cause?: unknown): FerryError {
   const message =
     "this runtime has no Ed25519 in its WebCrypto; Node 20, Deno, Bun, Workers, Chrome 137, Firefox 129 and Safari 17 do";
-  return new FerryError("ERR_INVALID_ARGUMENT", message, cause === undefined ? {} : { cause });
+  return new FerryError("ERR_INVALID_ARGUMENT", message, { cause });
 }
 
 /** Everybody who opens the page can read its secrets. */

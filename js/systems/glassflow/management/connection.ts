@@ -163,7 +163,7 @@ export class ManagementConnection {
     const suffix = (status === undefined ? "" : ` (HTTP ${status})`) + (detail && `: ${detail}`);
     return new FerryError(code, `${action.what} at ${this.baseUrl}: ${sentence}${suffix}`, {
       status,
-      ...(cause !== undefined && { cause }),
+      cause,
     });
   }
 }
