@@ -1,5 +1,5 @@
 /** Keeps dead letters within their age and their share of the room. The oldest go first. */
-import { startTimer, stopTimer, type Timer, unixNow } from "../platform/clock.js";
+import { startIdleTimer, stopTimer, type Timer, unixNow } from "../platform/clock.js";
 import type { DeadLetter } from "../stores/store.js";
 
 /** The bound of dead letters. */
@@ -89,8 +89,6 @@ export class DeadLetterLimits {
   #startTimer(): void {
     stopTimer(this.#timer);
     if (this.#isStopped || this.#bytes === 0) return;
-    this.#timer = startTimer(() => void this.enforce(), DAY_MS);
-    // Without it, Node would not exit.
-    (this.#timer as { unref?: () => void }).unref?.();
+    this.#timer = startIdleTimer(() => void this.enforce(), DAY_MS);
   }
 }

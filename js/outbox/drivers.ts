@@ -11,7 +11,7 @@
  * a window, a limit and an order for each identity, which is what several machines are.
  */
 import { OUTBOX_INPUTS } from "../engine/ports.js";
-import { startTimer, stopTimer, type Timer } from "../platform/clock.js";
+import { startIdleTimer, stopTimer, type Timer } from "../platform/clock.js";
 import { Waiters } from "../platform/waiters.js";
 import { countsOf } from "../stores/peek-limit.js";
 import type { SharedStore } from "../stores/shared-store.js";
@@ -152,14 +152,12 @@ export class OutboxDrivers<E> {
   recheck(): void {
     if (typeof this.#options.identity === "string" || this.#timer || this.isClosed) return;
     if (this.#present && this.held.count === 0) return;
-    this.#timer = startTimer(() => {
+    this.#timer = startIdleTimer(() => {
       this.#timer = undefined;
       if (this.isClosed) return;
       this.tryPresent();
       this.recheck();
     }, RECHECK_MS);
-    // Without it, Node would not exit.
-    (this.#timer as { unref?: () => void }).unref?.();
   }
 
   /** Finishes writing, stops all drivers, and closes the store. */

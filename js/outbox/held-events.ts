@@ -3,7 +3,7 @@
  * dead letters of their identity.
  */
 import { FerryError, sentenceOf } from "../engine/errors.js";
-import { startTimer, stopTimer, type Timer, unixNow } from "../platform/clock.js";
+import { startIdleTimer, stopTimer, type Timer, unixNow } from "../platform/clock.js";
 import { runAsLeader } from "../platform/leader.js";
 import { type SharedStore, scopeOf } from "../stores/shared-store.js";
 import type { Segment } from "../stores/store.js";
@@ -131,8 +131,6 @@ export class HeldEvents {
   #startTimer(): void {
     stopTimer(this.#timer);
     if (this.#isStopped || this.count === 0) return;
-    this.#timer = startTimer(() => this.recount(), DAY_MS);
-    // Without it, Node would not exit.
-    (this.#timer as { unref?: () => void }).unref?.();
+    this.#timer = startIdleTimer(() => this.recount(), DAY_MS);
   }
 }

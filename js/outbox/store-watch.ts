@@ -9,7 +9,7 @@
  * ```
  */
 import { FerryError } from "../engine/errors.js";
-import { startTimer, stopTimer, type Timer } from "../platform/clock.js";
+import { startIdleTimer, startTimer, stopTimer, type Timer } from "../platform/clock.js";
 import type { DeadLetter } from "../stores/store.js";
 import type { SegmentTable } from "./segment-table.js";
 import type { StoreClient } from "./store-client.js";
@@ -82,10 +82,9 @@ export class StoreWatch<E> {
     stopTimer(this.#searchTimer);
     const { isLeader, hasNews, client, onSearch } = this.#options;
     if (this.#isStopped || !isLeader() || hasNews() || !client.traits?.isShared) return;
-    this.#searchTimer = startTimer(() => {
+    this.#searchTimer = startIdleTimer(() => {
       if (isLeader() && !this.#isStopped) onSearch();
     }, this.#searchMs);
-    (this.#searchTimer as { unref?: () => void }).unref?.();
   }
 
   /** Starts or stops the looks, after something has changed. */

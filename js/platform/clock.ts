@@ -48,6 +48,13 @@ export function startTimer(callback: () => void, delayMs: number): Timer {
   return clock.startTimer(callback, delayMs);
 }
 
+/** As `startTimer`, but a process need not stay alive for the timer. */
+export function startIdleTimer(callback: () => void, delayMs: number): Timer {
+  const timer = startTimer(callback, delayMs);
+  (timer as { unref?: () => void }).unref?.();
+  return timer;
+}
+
 /** Stops a timer. A timer that has fired, or `undefined`, is ignored. */
 export function stopTimer(timer: Timer | undefined): void {
   clock.stopTimer(timer);

@@ -11,7 +11,7 @@
  * But one that fails for a moment, or has refused lately, may have the lease of another one.
  */
 import type { Candidate } from "./candidate.js";
-import { monotonicNow, startTimer, stopTimer, type Timer, unixNow } from "./clock.js";
+import { monotonicNow, startIdleTimer, stopTimer, type Timer, unixNow } from "./clock.js";
 import { random } from "./random.js";
 
 export const LEASE_MS = 10_000;
@@ -75,9 +75,7 @@ export class LeaseCandidate implements Candidate {
     if (this.#isWithdrawn) return;
     const retryMs = this.#failures > 0 ? RETRY_MS * 2 ** this.#failures : Infinity;
     const renewMs = isLeader ? RENEW_MS : RENEW_MS + random() * MAX_EXTRA_MS;
-    this.#timer = startTimer(() => void this.#renew(), Math.min(renewMs, retryMs));
-    // Without it, Node would not exit.
-    (this.#timer as { unref?: () => void }).unref?.();
+    this.#timer = startIdleTimer(() => void this.#renew(), Math.min(renewMs, retryMs));
   }
 
   /** Asks the store for the lease. Returns whether it has it. */

@@ -13,7 +13,7 @@
  * Silence alone proves nothing: hidden tabs run their timers once a minute. They do answer messages.
  */
 import type { Candidate, ElectionMessage } from "./candidate.js";
-import { monotonicNow, sleep, startTimer, stopTimer, type Timer } from "./clock.js";
+import { monotonicNow, sleep, startIdleTimer, stopTimer, type Timer } from "./clock.js";
 import { random } from "./random.js";
 
 /** The times of all elections by locks, in milliseconds. Tests shorten them. */
@@ -156,13 +156,12 @@ export class LockCandidate implements Candidate {
   #watch(): void {
     stopTimer(this.#timer);
     if (!this.#options.send) return;
-    this.#timer = startTimer(() => {
+    this.#timer = startIdleTimer(() => {
       if (!this.#isLeader && monotonicNow() - this.#heardAt > lockTimes.silence) return void this.#askLeader();
       // A leader that had hung may have lost its lock, and must not seem alive.
       if (this.#isLeader && this.confirm() === true) this.#beat();
       this.#watch();
     }, lockTimes.beat);
-    (this.#timer as { unref?: () => void }).unref?.();
   }
 
   async #askLeader(): Promise<void> {

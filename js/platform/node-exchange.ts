@@ -1,5 +1,5 @@
 /** One request of `node:http` and its response, for a handler of `fetch`. Both bodies stream with backpressure. */
-import { startTimer, stopTimer } from "./clock.js";
+import { startIdleTimer, stopTimer } from "./clock.js";
 import { type FetchRequest, type Incoming, type Outgoing, type RequestParts, toFetchRequest } from "./node-http.js";
 
 /** How a request is handled. */
@@ -111,9 +111,7 @@ export class Exchange {
     const incoming = this.#incoming;
     this.#fetched?.discard();
     if (incoming.complete) return;
-    const timer = startTimer(() => incoming.socket?.destroy(), DISCARD_TIMEOUT_MS);
-    // The timer alone must not keep the process alive.
-    (timer as { unref?: () => void }).unref?.();
+    const timer = startIdleTimer(() => incoming.socket?.destroy(), DISCARD_TIMEOUT_MS);
     const stop = () => stopTimer(timer);
     incoming.once("end", stop);
     incoming.once("close", stop);

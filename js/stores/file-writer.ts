@@ -7,7 +7,7 @@
  * ```
  */
 import { FerryError } from "../engine/errors.js";
-import { startTimer, stopTimer, type Timer } from "../platform/clock.js";
+import { startIdleTimer, stopTimer, type Timer } from "../platform/clock.js";
 import type { FileContent } from "./file-content.js";
 import { KIND, records } from "./file-format.js";
 import type { FileLog } from "./file-log.js";
@@ -165,7 +165,7 @@ export class FileWriter {
   #scheduleCheck(): void {
     const { content, onProblem } = this.#options;
     if (this.#checkTimer !== undefined || this.#hasEnded || content.isEmpty) return;
-    this.#checkTimer = startTimer(() => {
+    this.#checkTimer = startIdleTimer(() => {
       this.#checkTimer = undefined;
       this.write(NO_CHANGE).then(
         () => void (this.#isCheckFailing = false),
@@ -175,8 +175,6 @@ export class FileWriter {
         },
       );
     }, CHECK_INTERVAL_MS);
-    // It does not keep a process running.
-    (this.#checkTimer as { unref?: () => void }).unref?.();
   }
 }
 

@@ -1,5 +1,5 @@
 /** Watches for what may have broken the connection without a sign of it: sleep, another network, a page in the back. */
-import { startTimer, stopTimer } from "../../platform/clock.js";
+import { startIdleTimer, type startTimer, stopTimer } from "../../platform/clock.js";
 import { watchPage } from "../../platform/page-lifecycle.js";
 
 /** How often the clocks are compared: after sleep they differ. No request is made for that. */
@@ -26,12 +26,10 @@ export class LivenessWatcher {
   setConnected(isConnected: boolean): void {
     stopTimer(this.#timer);
     if (!isConnected) return;
-    this.#timer = startTimer(() => {
+    this.#timer = startIdleTimer(() => {
       this.setConnected(true);
       this.#check("clock");
     }, CLOCK_CHECK_MS);
-    // A client that waits for nothing else must not keep a process alive.
-    (this.#timer as { unref?: () => void }).unref?.();
   }
 
   stop(): void {
