@@ -3,7 +3,7 @@ import { FerryError } from "../../engine/errors.js";
 import { invalidArgument, mustBe } from "../../engine/messages.js";
 import { type BodyReader, readerOf } from "../../platform/body-reader.js";
 import { concat } from "../../platform/bytes.js";
-import { startTimer, stopTimer } from "../../platform/clock.js";
+import { startTimer, stopTimer, type Timer } from "../../platform/clock.js";
 import type { BatchOptions } from "./batch-options.js";
 import { asBytes, isBytes } from "./bytes.js";
 import { inflate } from "./content-encoding.js";
@@ -73,13 +73,13 @@ export function checkLimit(maxBytes: unknown): void {
  *
  * @param discardBytes the bytes above the limit that are read and discarded before a larger body is cancelled. A server
  * that answers while the client still sends breaks the connection, so that the client gets no answer.
- * @param timeoutMs how long the whole body may take. @default no limit
+ * @param onReader gets the function that ends the read in progress
  */
 export async function readBody(
   message: Request | Response,
   options: ReadOptions = {},
   discardBytes = 0,
-  timeoutMs?: number,
+  onReader?: (cancel: () => void) => void,
 ): Promise<Uint8Array> {
   const { maxBytes = DEFAULT_MAX_BYTES } = options;
   checkLimit(maxBytes);
@@ -101,13 +101,7 @@ export async function readBody(
   }
   const chunks: Uint8Array[] = [];
   let size = 0;
-  let isLate = false;
-  const onTimeout = () => {
-    isLate = true;
-    // It ends the read in progress.
-    giveUp(reader);
-  };
-  const timer = timeoutMs === undefined ? undefined : startTimer(onTimeout, timeoutMs);
+  onReader?.(() => giveUp(reader));
   try {
     for (let step = await reader.read(); !step.done; step = await reader.read()) {
       // Strings would become zeros below, one for each character.
@@ -119,16 +113,37 @@ export async function readBody(
     }
   } catch (error) {
     giveUp(reader);
-    if (!isLate)
-      throw error instanceof FerryError
-        ? error
-        : new FerryError("ERR_NETWORK", "the body ended before it was complete", { cause: error });
+    throw error instanceof FerryError
+      ? error
+      : new FerryError("ERR_NETWORK", "the body ended before it was complete", { cause: error });
+  }
+  if (size > maxBytes) throw tooLarge();
+  return concat(chunks);
+}
+
+/** As `readBody`, with a limit of the time that the whole body may take. */
+export async function readBodyWithin(
+  timeoutMs: number,
+  message: Request | Response,
+  options: ReadOptions,
+): Promise<Uint8Array> {
+  let isLate = false;
+  let timer: Timer | undefined;
+  const onReader = (cancel: () => void) => {
+    timer = startTimer(() => {
+      isLate = true;
+      cancel();
+    }, timeoutMs);
+  };
+  try {
+    const bytes = await readBody(message, options, 0, onReader);
+    if (!isLate) return bytes;
+  } catch (error) {
+    if (!isLate) throw error;
   } finally {
     stopTimer(timer);
   }
-  if (isLate) throw new FerryError("ERR_TIMEOUT", `the body was not complete within ${timeoutMs} ms`);
-  if (size > maxBytes) throw tooLarge();
-  return concat(chunks);
+  throw new FerryError("ERR_TIMEOUT", `the body was not complete within ${timeoutMs} ms`);
 }
 
 /** Cancels a body. Not awaited, because that of a cloned message does not settle before the clone is read. */

@@ -12,7 +12,7 @@
 import { FerryError, isFerryError } from "../../engine/errors.js";
 import { warnOnce } from "../../platform/warn.js";
 import type { EventBatch } from "./batch.js";
-import { checkMessage, readBody } from "./body.js";
+import { checkMessage, readBodyWithin } from "./body.js";
 import { inflate } from "./content-encoding.js";
 import { validateData } from "./data-schema.js";
 import type { CloudEvent } from "./event.js";
@@ -74,7 +74,7 @@ export function webhook<T = unknown>(
     let raw: Uint8Array<ArrayBuffer>;
     let body: Uint8Array;
     try {
-      raw = (await readBody(request, { maxBytes }, 0, timeoutMs)) as Uint8Array<ArrayBuffer>;
+      raw = (await readBodyWithin(timeoutMs, request, { maxBytes })) as Uint8Array<ArrayBuffer>;
       body = await inflate(raw, request.headers.get("content-encoding") ?? "", maxBytes);
     } catch (error) {
       return refuseError(request, error);
