@@ -251,6 +251,9 @@ export type StreamEffects<Text = Uint8Array> = {
   socket_close(id: number): void;
 };
 
+/** The effects of a login, which only Salesforce has. */
+export type LoginEffects = Pick<StreamEffects, "granted" | "sign" | "refresh_token">;
+
 /**
  * The port of a stream, see `src/wasm/stream.rs`. A method that returns a number returns the id of the operation, whose
  * outputs wait for the next input.

@@ -56,8 +56,6 @@ export class BayeuxClient extends EventTarget implements StreamClient {
       listener: {
         // The engine asks for credentials only with `isAuthRequired`.
         credentials: async (renew) => headerLines([await auth!({ renew })], {}),
-        sign: async () => undefined,
-        onRefreshToken: () => undefined,
       },
       signal: options.signal,
       onRetry: options.onRetry,

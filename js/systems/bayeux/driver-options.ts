@@ -1,6 +1,7 @@
 /** What the driver of a stream needs from its client. */
 import type { HeadersOption } from "../../client/options.js";
 import type { FerryError } from "../../engine/errors.js";
+import type { LoginEffects, StreamPort } from "../../engine/ports.js";
 import type { FetchLike } from "../../platform/fetch.js";
 import type { ExtensionRunner } from "./extension-runner.js";
 import type { MessageText } from "./message-text.js";
@@ -23,11 +24,6 @@ export interface StreamDriverListener {
   onEnd(error: FerryError | undefined): void;
   /** Returns header lines for all requests, with Salesforce an access token. */
   credentials(renew: boolean): Promise<string>;
-  /** A login has succeeded. `issuedAt` is a Unix time in milliseconds. */
-  onGrant?(accessToken: string, instanceUrl: string, issuedAt: number): void;
-  /** Returns a signed JWT with these claims; undefined if it cannot be signed. */
-  sign(claims: string): Promise<string | undefined>;
-  onRefreshToken(refreshToken: string): void;
   /** A request is about to be sent to this URL. */
   onRequest(url: string): void;
 }
@@ -40,4 +36,8 @@ export interface StreamDriverOptions {
   makeSocket: SocketMaker | undefined;
   extensions: ExtensionRunner | undefined;
   listener: StreamDriverListener;
+  /** Carries out the effects of a login, for a system that has one. `send` gives the engine a command. */
+  login?(send: (command: StreamCommand) => void): LoginEffects;
 }
+
+export type StreamCommand = (port: StreamPort, now: number) => void;

@@ -14,6 +14,7 @@ import { codeOf, FerryError } from "../../engine/errors.js";
 import { optionNumbers, optionTexts } from "../../engine/machine-options.js";
 import {
   FAILURE,
+  type LoginEffects,
   STREAM_NUMBERS,
   STREAM_TEXTS,
   type StreamEffects,
@@ -26,7 +27,7 @@ import { copyInto, joined, totalLength } from "../../platform/bytes.js";
 import { monotonicNow, unixNow } from "../../platform/clock.js";
 import type { ExchangeOutcome, RequestPlan } from "../../platform/fetch.js";
 import { random } from "../../platform/random.js";
-import type { StreamDriverOptions } from "./driver-options.js";
+import type { StreamCommand, StreamDriverOptions } from "./driver-options.js";
 import { ALL_DROPPED, TIMED_OUT } from "./extension-runner.js";
 import { andThen } from "./extensions.js";
 import { decodePieces, type MessageText, messageText } from "./message-text.js";
@@ -42,8 +43,6 @@ interface PendingOperation {
   resolve(): void;
   reject(error: FerryError): void;
 }
-
-type Command = (port: StreamPort, now: number) => void;
 
 /** Clocks differ by less than this all the time. */
 const MAX_CLOCK_DRIFT_MS = 1000;
@@ -137,19 +136,11 @@ export class StreamDriver {
               this.send((port, now) => port.unauthorized(now, (error as Error)?.message ?? String(error))),
           );
         },
-        granted: (authorization: string, instanceUrl: string, issuedAt: number) =>
-          listener.onGrant?.(authorization.replace(/^\S+ /, ""), instanceUrl, issuedAt),
-        sign: (claims: string) => {
-          listener.sign(claims).then(
-            (assertion) => this.send((port, now) => port.signed(now, assertion)),
-            () => this.send((port, now) => port.signed(now, undefined)),
-          );
-        },
-        refresh_token: (refreshToken: string) => listener.onRefreshToken(refreshToken),
         socket_open: (id: number, url: string) => this.#sockets.open(id, url),
         socket_send: (id: number, text: string) => this.#sendText(id, text),
         socket_close: (id: number) => this.#sockets.close(id),
-      } satisfies StreamEffects<MessageText>,
+        ...options.login?.((command) => this.send(command)),
+      } satisfies Omit<StreamEffects<MessageText>, keyof LoginEffects>,
       onReset: () => this.#end(new FerryError("ERR_INTERNAL")),
     });
   }
@@ -181,7 +172,7 @@ export class StreamDriver {
   }
 
   /** Sends a command to the engine and runs its effects. Ignored after the end. */
-  send(command: Command): void {
+  send(command: StreamCommand): void {
     if (this.#hasEnded) return;
     this.#pump.sendInBackground((port, now) => {
       this.#syncClock(port, now);

@@ -7,7 +7,7 @@ import type { Message } from "./message.js";
 /** @internal */
 export interface StreamSystem {
   driver: Omit<StreamDriverOptions, "listener">;
-  listener: Pick<StreamDriverListener, "credentials" | "sign" | "onRefreshToken" | "onGrant">;
+  listener: Pick<StreamDriverListener, "credentials">;
   signal: AbortSignal | undefined;
   /**
    * Called before a channel is subscribed to. Returns the command that sets where the channel starts, if it has a

@@ -73,13 +73,12 @@ export class Stream {
     this.#listeners = new ListenerQueue({
       onTaken: () => this.#driver.taken(1),
       onDone: (message) => system.afterListeners?.(message),
-      onError: (error) => this.#reportError(error),
+      onError: (error) => this.reportError(error),
     });
     this.#driver = new StreamDriver({
       ...system.driver,
       listener: {
         ...system.listener,
-        onRefreshToken: (refreshToken) => this.#reportRejection(() => system.listener.onRefreshToken(refreshToken)),
         onMessages: (text, table, channels) => this.#onMessages(new MessageChunk(this.#host, text, table, channels)),
         onState: (state) => this.#setState(state),
         onNotice: (kind, channel, error) => this.#onNotice(kind, channel, error),
@@ -336,20 +335,16 @@ export class Stream {
     this.#dispatch("notice", notice);
   }
 
-  /** Calls a callback of the user, which may throw or return a promise that rejects. */
-  #reportRejection(callback: () => unknown): void {
-    void (async () => callback())().catch((error: unknown) => this.#reportError(error));
-  }
-
   #reportRetry(error: FerryError): void {
     try {
       this.#system.onRetry?.(error, this.#retryDelayMs);
     } catch (thrown) {
-      this.#reportError(thrown);
+      this.reportError(thrown);
     }
   }
 
-  #reportError(error: unknown): void {
+  /** Tells the listeners of errors; without one, it is an error that nobody has caught. */
+  reportError(error: unknown): void {
     if (this.#observedEvents.has("error")) this.#dispatch("error", { error });
     else
       queueMicrotask(() => {

@@ -107,16 +107,27 @@ export class SalesforceClient extends EventTarget implements StreamClient {
         headers: options.headers as HeadersOption | undefined,
         makeSocket: undefined,
         extensions: undefined,
+        login: (send) => ({
+          granted: (authorization, instanceUrl, issuedAt) => {
+            const token = authorization.replace(/^\S+ /, "");
+            this.#credentials = new SalesforceCredentials(token, instanceUrl, issuedAt);
+          },
+          // The engine asks for a signature only in the JWT bearer flow.
+          sign: (claims) => {
+            signJwt(claims, privateKey!).then(
+              (assertion) => send((port, now) => port.signed(now, assertion)),
+              () => send((port, now) => port.signed(now, undefined)),
+            );
+          },
+          refresh_token: (refreshToken) => {
+            const told = async () => onRefreshToken?.(refreshToken);
+            told().catch((error: unknown) => this.#stream.reportError(error));
+          },
+        }),
       },
       listener: {
         // The engine asks for a token only with `tokenAuth`.
         credentials: async (renew) => checkedToken(await accessToken!({ renew })),
-        onGrant: (token, instanceUrl, issuedAt) => {
-          this.#credentials = new SalesforceCredentials(token, instanceUrl, issuedAt);
-        },
-        // The engine asks for a signature only in the JWT bearer flow.
-        sign: (claims) => signJwt(claims, privateKey!),
-        onRefreshToken: (refreshToken) => onRefreshToken?.(refreshToken),
       },
       signal: options.signal,
       onRetry: options.onRetry,
