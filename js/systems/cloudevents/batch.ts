@@ -23,6 +23,7 @@ import { positionsOf, rowsAt, type Scanned, subsetOf } from "./batch-subset.js";
 import { asBytes, isBytes, unsharedBytes } from "./bytes.js";
 import { checkEvent, toArray } from "./check-event.js";
 import { CloudEvent, scanBytes, scanText } from "./event.js";
+import { isChanged, isRead } from "./event-payload.js";
 import { withoutBom } from "./event-data.js";
 import { adviseLenient, checkLenient } from "./lenient.js";
 import { isComplete, mixedVersions, ROW_WORDS, rejected, specversionAt } from "./table.js";
@@ -192,7 +193,7 @@ export class EventBatch implements Iterable<CloudEvent> {
 
   /** The events whose data were changed after they were handed out, by index. */
   #changed(): Map<number, CloudEvent> {
-    return new Map([...this.#handedOut].filter(([, event]) => CloudEvent.isChanged(event)));
+    return new Map([...this.#handedOut].filter(([, event]) => isChanged(event)));
   }
 
   /** The events in their order. */
@@ -223,7 +224,7 @@ export class EventBatch implements Iterable<CloudEvent> {
       const event = this.#decode(at);
       const isSelected = test(event);
       // Most predicates read attributes only; such an event need not be kept.
-      if (CloudEvent.isRead(event)) this.#handedOut.set(at, event);
+      if (isRead(event)) this.#handedOut.set(at, event);
       if (isSelected) selected.push(at);
     }
     return this.subset(selected);

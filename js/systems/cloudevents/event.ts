@@ -11,7 +11,7 @@ import { codecs } from "../../engine/modules/codecs.js";
 import { FerryError } from "../../engine/errors.js";
 import { mustBe } from "../../engine/messages.js";
 import type { ExtensionValue } from "./attribute.js";
-import { binaryBody, bytesOf, decodeData, textOf, utf8, withoutBom } from "./event-data.js";
+import { bytesOf, decodeData, textOf, utf8, withoutBom } from "./event-data.js";
 import {
   attributeOf,
   type EventParts,
@@ -285,14 +285,9 @@ export class CloudEvent<T = unknown> implements Payload {
     return currentPayload(event, dataOf(event.#state));
   }
 
-  /** Whether the data of the event were handed out and then changed. @internal */
-  static isChanged(event: CloudEvent): boolean {
-    return CloudEvent.#current(event) !== event;
-  }
-
-  /** Whether the data of the event were handed out as an object, which may be changed later. @internal */
-  static isRead(event: CloudEvent): boolean {
-    return typeof dataOf(event.#state) === "object";
+  /** What the event has beside its members, see `event-payload.ts`. @internal */
+  static stateOf(event: CloudEvent): EventState | Received {
+    return event.#state;
   }
 
   /** Sets what `data` hands out, to the value that a schema has made of it. @internal */
@@ -301,26 +296,6 @@ export class CloudEvent<T = unknown> implements Payload {
     const full = state instanceof EventState ? state : new EventState(0, state);
     full.data = data;
     event.#state = full;
-  }
-
-  /** Media type and body of the event in binary mode. @internal */
-  static binaryPayload(event: CloudEvent): {
-    contentType: string | undefined;
-    body: string | Bytes | undefined;
-  } {
-    const payload = CloudEvent.#current(event);
-    // Only the JSON format has a default media type, so binary mode has to name it.
-    return {
-      contentType: event.datacontenttype ?? (payload.rawKind === "json" ? "application/json" : undefined),
-      body: binaryBody(payload),
-    };
-  }
-
-  /** The text or bytes of an event that arrived in the JSON format and is unchanged. @internal */
-  static receivedJson(event: CloudEvent): string | Bytes | undefined {
-    const received = receivedOf(event.#state);
-    if (received === undefined || CloudEvent.#current(event) !== event) return undefined;
-    return typeof received === "string" ? received : received.slice();
   }
 
   /** The event that is at this offset in the table of the engine or in the rows of a batch. @internal */

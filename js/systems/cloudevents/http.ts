@@ -13,6 +13,7 @@ import { checkEvent, toArray } from "./check-event.js";
 import { checkSchema, type SchemaOptions, validateData } from "./data-schema.js";
 import { checkEnvelope, type EnvelopeOptions, openEnvelope } from "./envelopes.js";
 import { CloudEvent, scanBytes, scanText } from "./event.js";
+import { binaryPayload, receivedJson } from "./event-payload.js";
 import { encodeHeader, type HeadersLike, headerOf, pairsOf } from "./headers.js";
 import { adviseLenient, checkLenient, type LenientOptions, type LenientReader } from "./lenient.js";
 import type { RequestMode } from "../../platform/web-types.js";
@@ -58,7 +59,7 @@ export function toBinary(event: CloudEvent): HttpMessage {
       throw attributeError(name, "is an object, which a header cannot carry", undefined, "ERR_NOT_CONVERTIBLE");
     headers[`ce-${name}`] = encodeHeader(String(value));
   }
-  const { contentType, body } = CloudEvent.binaryPayload(event);
+  const { contentType, body } = binaryPayload(event);
   if (contentType !== undefined) {
     if (CLOUDEVENT_TYPE.test(contentType)) {
       const problem =
@@ -77,7 +78,7 @@ export function toBinary(event: CloudEvent): HttpMessage {
 /** Encodes one event in structured mode: all of it in the body, in the JSON format. */
 export function toStructured(event: CloudEvent): HttpMessage {
   checkEvent(event);
-  return { headers: { "content-type": STRUCTURED_TYPE }, body: CloudEvent.receivedJson(event) ?? event.toString() };
+  return { headers: { "content-type": STRUCTURED_TYPE }, body: receivedJson(event) ?? event.toString() };
 }
 
 /**
