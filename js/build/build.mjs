@@ -1,6 +1,6 @@
 // Makes everything that `npm pack` ships, in dist/. Says what it does; stops at the first thing that is not as expected.
 //
-//   each module: cargo -> wasm-bindgen -> patch the glue -> panics trap -> wasm-opt -> compile gate
+//   each module: cargo -> wasm-bindgen -> panics trap -> wasm-opt -> short names -> compile gate -> tidy the glue
 //   the text copier of browsers, the reader of modules as text: assemble
 //   then: tsc -> modules as text -> entries -> bundles for Node -> CommonJS -> demo -> move in place
 //
@@ -10,12 +10,14 @@ import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, write
 import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { readArguments } from "../cli/arguments.mjs";
+import { tidyGlue } from "./glue.mjs";
 import { writeLlmsTexts } from "./llms.mjs";
 import { moveInPlace } from "./move-in-place.mjs";
 import { moduleText, withId } from "./module-text.mjs";
 import { MODULES } from "./modules.mjs";
 import { writeNotices } from "./notices.mjs";
 import { trapAtPanics } from "./panics.mjs";
+import { withShortNames } from "./short-names.mjs";
 import { notedDigests, noteDigests, sourceDigests } from "./sources.mjs";
 import {
   cargoHome,
@@ -41,6 +43,7 @@ const WASM = join(WORK, "dist/wasm");
 const COPIED = ["js", "www", "package.json", "tsconfig.json"];
 /** Beside the entry points for Node while they are bundled: imports what is to be one part. */
 const SHARED = "shared.js";
+const MINIFIED = { minify: true, treeShaking: true, format: "esm", target: "es2022" };
 const TARGET = ["--target", "wasm32-unknown-unknown"];
 const options = readArguments({
   command: "npm run build --",
@@ -106,7 +109,9 @@ function buildModule(name, module) {
   // A change of one system leaves the code of most modules as it was.
   const hash = createHash("sha256").update(raw).update(JSON.stringify(module));
   // These have the other arguments of the tools, and their versions.
-  for (const file of ["js/build/build.mjs", "js/build/panics.mjs", "package-lock.json"])
+  for (const file of ["build", "panics", "wasm-sections"]
+    .map((name) => `js/build/${name}.mjs`)
+    .concat("package-lock.json"))
     hash.update(readFileSync(file));
   const digest = hash.digest("hex");
   if (!existsSync(`${out}/${digest}`)) {
@@ -114,10 +119,11 @@ function buildModule(name, module) {
     bindAndOptimize(out, module);
     writeFileSync(`${out}/${digest}`, "");
   }
-  const wasm = readFileSync(`${out}/module.wasm`);
+  const { wasm, glue } = withShortNames(readFileSync(`${out}/module.wasm`), readFileSync(`${out}/glue.js`, "utf8"));
   new WebAssembly.Module(wasm);
   writeFileSync(`${WASM}/${name}.wasm`, wasm);
-  writeFileSync(`${WASM}/${name}.glue.js`, patchGlue(readFileSync(`${out}/glue.js`, "utf8"), name));
+  const { code } = transformSync(tidyGlue(glue, name), MINIFIED);
+  writeFileSync(`${WASM}/${name}.glue.js`, code);
 }
 
 /** Runs wasm-bindgen and binaryen on the module that cargo has just built. */
@@ -185,44 +191,6 @@ function withoutPaths() {
   // The last one that fits is taken.
   const flags = remapped.map(([from, to]) => `--remap-path-prefix=${from}=${to}`);
   return `target.wasm32-unknown-unknown.rustflags=${JSON.stringify(flags)}`;
-}
-
-/** Each patch must match exactly once, so that a new wasm-bindgen cannot pass unnoticed. */
-function patchGlue(glue, name) {
-  const patch = (from, to) => {
-    if (glue.split(from).length !== 2)
-      fail(`the glue of ${name} does not have exactly one «${from}»; look at what wasm-bindgen changed`);
-    glue = glue.replace(from, to);
-  };
-  // In the Vercel edge sandbox the module comes from another realm.
-  patch(
-    "!(module instanceof WebAssembly.Module)",
-    "Object.prototype.toString.call(module) !== '[object WebAssembly.Module]'",
-  );
-  // `TextModule` calls the exports itself, not through a wrapper for each.
-  patch(
-    "function __wbg_get_imports() {",
-    "export function exportsNow() {\n    return wasm;\n}\nfunction __wbg_get_imports() {",
-  );
-  // Modules are started by `initSync` alone. Without the other way in, its functions are left out below.
-  patch("export { initSync, __wbg_init as default };", "export { initSync };");
-  // The same check stands in each method. In a function of its own it is not in the bundle forty times.
-  const message = "throw new Error('Invalid stale object from previous Wasm instance');";
-  const check = (port, lineEnd) => {
-    const isStale = `${port}.__wbg_inst !== undefined && ${port}.__wbg_inst !== __wbg_instance_id`;
-    return [`if (${isStale}) {`, `    ${message}`, "}"].join(lineEnd);
-  };
-  // In the body of a method, or of a `try` in it.
-  for (const indent of ["        ", "            "])
-    glue = glue.replaceAll(check("this", `\n${indent}`), "checkInstance(this);");
-  if (glue.includes(message)) fail(`the glue of ${name} checks instances otherwise; look at what wasm-bindgen changed`);
-  if (glue.includes("checkInstance")) glue += `function checkInstance(port) { ${check("port", "\n")} }`;
-  // What an instance that was thrown away has waited for comes all the same: an error there would be one that nobody can catch.
-  const stale = "throw new Error('Cannot invoke closure from previous WASM instance');";
-  if (glue.includes("closure")) patch(stale, "return;");
-  // Jest's jsdom has no global ones.
-  if (glue.includes("TextDecoder")) glue = `import { TextDecoder, TextEncoder } from "../platform/text.js";\n${glue}`;
-  return transformSync(glue, { minify: true, treeShaking: true, format: "esm", target: "es2022" }).code;
 }
 
 /** Ends each module with its id, and writes it as JavaScript with the compiled file that reads it. */

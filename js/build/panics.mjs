@@ -2,6 +2,8 @@
 // output that WebAssembly has none of, and then traps. Without the message a module traps all the same, and the code and
 // texts that made it are left out by wasm-opt: about a kilobyte of each module, compressed.
 
+import { encoded, readerOf, sectionsOf, withSections } from "./wasm-sections.mjs";
+
 /**
  * The functions, by their names in the standard library: panics, failed bounds checks, `unwrap` and `expect`, and memory that
  * could not be allocated. None of them returns. And what only they call: the message of a panic, and how it shows the place
@@ -42,33 +44,21 @@ export function trapAtPanics(wasm) {
   const firstFunction = importedFunctions(sections.find(({ id }) => id === IMPORT)?.content);
   const names = functionNames(sections);
   const replaced = [];
-  const parts = sections.map(({ id, content, bytes }) => {
-    if (id !== CODE) return bytes;
-    const functions = functionBodies(content).map((body, index) => {
+  const replacedSections = sections.map((section) => {
+    if (section.id !== CODE) return section;
+    const functions = functionBodies(section.content).map((body, index) => {
       const name = names.get(firstFunction + index) ?? "";
       if (!PANICS.test(name)) return body;
       replaced.push(name);
       return Buffer.from(TRAP);
     });
-    const code = Buffer.concat([
+    const content = Buffer.concat([
       encoded(functions.length),
       ...functions.flatMap((body) => [encoded(body.length), body]),
     ]);
-    return Buffer.concat([Buffer.from([CODE]), encoded(code.length), code]);
+    return { id: CODE, content };
   });
-  return { wasm: Buffer.concat([wasm.subarray(0, 8), ...parts]), replaced };
-}
-
-function sectionsOf(wasm) {
-  const sections = [];
-  for (let at = 8; at < wasm.length; ) {
-    const start = at;
-    const reader = readerOf(wasm, at + 1);
-    const size = reader.integer();
-    at = reader.at + size;
-    sections.push({ id: wasm[start], content: wasm.subarray(reader.at, at), bytes: wasm.subarray(start, at) });
-  }
-  return sections;
+  return { wasm: withSections(wasm, replacedSections), replaced };
 }
 
 /** How many functions are imported: they come before the others. */
@@ -126,31 +116,4 @@ function functionNames(sections) {
     }
   }
   return names;
-}
-
-/** Reads integers and counted bytes of the binary format. */
-function readerOf(buffer, at) {
-  return {
-    at,
-    integer() {
-      let value = 0;
-      for (let factor = 1; ; factor *= 128) {
-        const byte = buffer[this.at++];
-        value += (byte & 127) * factor;
-        if (byte < 128) return value;
-      }
-    },
-    bytes() {
-      const length = this.integer();
-      this.at += length;
-      return buffer.subarray(this.at - length, this.at);
-    },
-  };
-}
-
-/** An integer in the binary format. */
-function encoded(value) {
-  const bytes = [];
-  for (; value > 127; value >>>= 7) bytes.push((value & 127) | 128);
-  return Buffer.from([...bytes, value]);
 }

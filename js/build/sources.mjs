@@ -5,11 +5,13 @@ import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "
 import { join } from "node:path";
 
 const NOTES = "dist/sources.json";
+/** The files of js/build that the modules and their glue depend on. */
+const BUILD = ["build", "glue", "modules", "panics", "short-names", "wasm-sections"];
 
 /** The parts of dist/, and what each is made from. A folder stands for all of its files. */
 const SOURCES = {
   /** The WebAssembly modules. */
-  rust: ["src", "Cargo.toml", "Cargo.lock", ...["build", "modules", "panics"].map((name) => `js/build/${name}.mjs`)],
+  rust: ["src", "Cargo.toml", "Cargo.lock", ...BUILD.map((name) => `js/build/${name}.mjs`)],
   /** What is made from TypeScript. */
   js: ["js", "tsconfig.json", "package.json", "package-lock.json"],
   /** The page in dist/demo. */

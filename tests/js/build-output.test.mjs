@@ -15,7 +15,8 @@ function repository(t) {
     writeFileSync(join(root, path), text);
   };
   for (const path of ["src/a.rs", "Cargo.toml", "Cargo.lock", "js/a.ts", "js/deep/b.ts", "tsconfig.json"]) write(path);
-  for (const name of ["build", "modules", "panics"]) write(`js/build/${name}.mjs`);
+  for (const name of ["build", "glue", "modules", "panics", "short-names", "wasm-sections"])
+    write(`js/build/${name}.mjs`);
   for (const path of ["package.json", "package-lock.json", "www/docs/index.md"]) write(path);
   for (const path of ["index.html", "main.js", "worker.js", "style.css", "demo/a.js"]) write(`www/${path}`);
   write("dist/index.js");
