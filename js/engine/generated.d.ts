@@ -33,7 +33,6 @@ declare module "*/wasm/publish.glue.js" {
   export const __wbg_reset_state: PublishGlue["__wbg_reset_state"];
   export const CallsPort: PublishGlue["CallsPort"];
   export const OutboxPort: PublishGlue["OutboxPort"];
-  export const digest: PublishGlue["digest"];
 }
 
 declare module "*/wasm/publish.inline.js" {

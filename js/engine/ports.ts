@@ -64,7 +64,6 @@ export interface CallsGlue<X = object> extends Glue<X> {
 
 export interface PublishGlue extends CallsGlue {
   OutboxPort: new (options: Float64Array, classifier: number, seed: number, effects: object) => OutboxPort;
-  digest(text: string): string;
 }
 
 export interface GlassflowGlue extends Glue<TextExports> {

@@ -1,6 +1,5 @@
-//! Plain data without I/O: time, HTTP messages, errors, digests, secrets, ids and JSON text.
+//! Plain data without I/O: time, HTTP messages, errors, secrets, ids and JSON text.
 
-pub mod digest;
 pub mod error;
 pub mod http;
 pub mod ids;

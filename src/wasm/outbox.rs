@@ -5,7 +5,6 @@ use wasm_bindgen::prelude::wasm_bindgen;
 use super::config;
 use super::outbox_effects::{OutboxSink, push};
 use super::port::{failure, moment, response, retry_after, time_of};
-use crate::base;
 use crate::base::ids::ExchangeId;
 use crate::base::time::Millis;
 use crate::bc_events;
@@ -18,12 +17,6 @@ use crate::outbox::machine::Outbox;
 use crate::outbox::progress::Progress;
 use crate::outbox::segment::SegmentId;
 use crate::outbox::session::{Contents, Grouping, SessionId, StageResult};
-
-/// A short name for a text that must not be shown, see [`base::digest`].
-#[wasm_bindgen]
-pub fn digest(text: &str) -> String {
-    base::digest::digest(text)
-}
 
 /// In the order of `OUTBOX_CLASSIFIER_NAMES`.
 const CLASSIFIERS: &[Classifier] = &[by_status, bc_events::wire::classify_response];
