@@ -1,4 +1,4 @@
-/** WebCrypto: the only source of signatures and digests. */
+/** WebCrypto: the source of signatures, and of digests that may come later. See `sha256.ts` for those that may not. */
 import { type Bytes, concat } from "./bytes.js";
 import { TextEncoder } from "./text.js";
 
