@@ -31,6 +31,12 @@ export function report<E>(wire: Wire<E>, segments: TrackedSegment[], ids: string
       if (isAccepted) all.accepted.push(...segmentIds);
       return;
     }
+    // That of one that waits for the delivery.
+    if (segment.isDelivered) {
+      all.accepted.push(...segmentIds);
+      all.delivered.push(...segmentIds);
+      return;
+    }
     segmentIds.forEach((id, index) => {
       const state = segment.stateOf(index, id);
       if (isAccepted || state !== State.Pending) all.accepted.push(id);

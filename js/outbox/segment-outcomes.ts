@@ -52,6 +52,8 @@ export class SegmentOutcomes {
   settledBytes = 0;
   replacement: Replacement | undefined;
   #states: Bytes | undefined;
+  /** How many events were delivered from here. */
+  #deliveredCount = 0;
   #deliveries: { from: number; to: number; info: Delivery }[] = [];
   #dead = new Map<number, { error: FerryError; letter: DeadLetter }>();
   /** The ids that the store had when it was looked into last: the other pending events were settled elsewhere. */
@@ -62,6 +64,11 @@ export class SegmentOutcomes {
   /** Whether all events are pending. */
   get isUntouched(): boolean {
     return !this.#states && !this.replacement && !this.#present && this.#elsewhere.size === 0;
+  }
+
+  /** Whether all of so many events were delivered from here, and no other tab or process has told of any. */
+  isDelivered(count: number): boolean {
+    return this.#deliveredCount === count && this.#elsewhere.size === 0;
   }
 
   /** The indices of the events that are pending here. */
@@ -140,6 +147,7 @@ export class SegmentOutcomes {
     for (let at = from; at < to; at++) {
       if (this.#states[at] !== State.Pending) continue;
       this.pending--;
+      if (state === State.Delivered) this.#deliveredCount++;
       this.settledBytes += sizes[at]!;
     }
     this.#states.fill(state, from, to);

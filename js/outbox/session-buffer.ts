@@ -62,8 +62,10 @@ const MAX_BYTES_PER_UNIT = 3;
 export class SessionBuffer<E> implements SegmentOrigin {
   readonly #host: BufferHost<E>;
   readonly id: number;
-  /** Events staged on credit and not encoded yet. */
-  readonly #unencoded: string[] = [];
+  /** Events staged on credit and not encoded yet, separated by commas: engines join such texts once, when they are read. */
+  #unencoded = "";
+  /** The length of each of them. */
+  #unencodedLengths: number[] = [];
   /** Remaining credit. Not one object: its numbers change with every event. */
   #creditBytes = 0;
   #creditEvents = 0;
@@ -96,7 +98,8 @@ export class SessionBuffer<E> implements SegmentOrigin {
     } else {
       this.#creditEvents--;
       this.#creditBytes -= maxSize;
-      this.#unencoded.push(text);
+      this.#unencoded = this.#unencoded === "" ? text : `${this.#unencoded},${text}`;
+      this.#unencodedLengths.push(text.length);
       this.#open.ids.push(id);
     }
     const segment = this.#open;
@@ -129,12 +132,12 @@ export class SessionBuffer<E> implements SegmentOrigin {
   /** Gives up the credit: encodes the events that were staged on it and reports their sizes to the machine. */
   returnCredit(): void {
     this.#creditBytes = this.#creditEvents = 0;
-    if (this.#unencoded.length === 0) return;
+    if (this.#unencoded === "") return;
     const segment = this.#open;
     const from = segment.sizes.length;
-    const sizes = this.#encodeAll(this.#unencoded);
-    // Not a new array: engines optimize `push` for the kind of values that an array has had.
-    this.#unencoded.length = 0;
+    const sizes = this.#encodeAll(this.#unencoded, this.#unencodedLengths);
+    this.#unencoded = "";
+    this.#unencodedLengths = [];
     (segment.sizes as number[]).push(...sizes);
     this.#host.stageMany(this.id, segment.generation, sizes, segment.orderingKeys.slice(from));
   }
@@ -176,15 +179,16 @@ export class SessionBuffer<E> implements SegmentOrigin {
     this.#host.stagingBuffers.add(this);
   }
 
-  /** Adds texts to the arena, and returns the bytes of each. */
-  #encodeAll(texts: readonly string[]): number[] {
-    const all = texts.join(",");
+  /** Adds texts of these lengths, which are separated by commas, to the arena, and returns the bytes of each. */
+  #encodeAll(all: string, lengths: number[]): number[] {
     if (this.#encode(all) === all.length) {
       this.#arenaLength += all.length + 1;
-      return texts.map(({ length }) => length);
+      return lengths;
     }
-    return texts.map((text) => {
-      const size = this.#encode(text);
+    let at = 0;
+    return lengths.map((length) => {
+      const size = this.#encode(all.slice(at, at + length));
+      at += length + 1;
       this.#arenaLength += size + 1;
       return size;
     });

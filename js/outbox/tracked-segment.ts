@@ -333,6 +333,11 @@ export class TrackedSegment {
     return this.#outcomes.isUntouched;
   }
 
+  /** Whether all of its events were delivered from here. */
+  get isDelivered(): boolean {
+    return this.#outcomes.isDelivered(this.count);
+  }
+
   stateOf(index: number, id: string): State {
     return this.#outcomes.stateOf(index, id);
   }

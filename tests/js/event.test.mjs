@@ -308,6 +308,14 @@ test("toVersion() converts between the versions, and rejects what the other vers
   assert.throws(() => now.toVersion("2.0"), { code: "ERR_UNSUPPORTED_SPECVERSION" });
 });
 
+test("data that refer to themselves, and write something else with toJSON, are no error", () => {
+  const data = { list: [], toJSON: () => ({ count: data.list.length }) };
+  data.list.push(data, data.list);
+  data.list.toJSON = () => "list";
+  for (const value of [data, { a: [data] }, data.list])
+    assert.equal(new CloudEvent({ ...base, data: value }).dataText, JSON.stringify(value));
+});
+
 test("toJSON, JSON.stringify and fromJSON of an object are consistent", () => {
   const event = new CloudEvent({ ...base, id: "1", time: null, data: [1, "é"], ext: 5 });
   assert.deepEqual(JSON.parse(JSON.stringify(event)), {

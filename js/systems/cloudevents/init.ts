@@ -118,7 +118,7 @@ function readInit(init: CloudEventInit): EventParts {
   // URIs and timestamps never have characters that JSON escapes.
   let isPlain = true;
   // A copy of an event, as `{ ...event }` makes it: what it does not have stays absent.
-  const isCopy = Object.hasOwn(init, "rawKind");
+  const isCopy = "rawKind" in init && Object.hasOwn(init, "rawKind");
   let extensions: Record<string, ExtensionValue> | undefined;
   if (isCopy) {
     time = null;

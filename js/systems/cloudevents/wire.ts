@@ -36,9 +36,9 @@ export class CloudEventsWire implements Wire<CloudEvent> {
     checkEvent(event);
     // All events of a batch must have the same version.
     const encoded = this.#mode === "batch" ? event.toVersion("1.0") : event;
-    const key = encoded.get("partitionkey");
+    const { partitionkey: key, [EXPIRY]: expiry } = encoded.extensions;
     const orderingKey = key === undefined ? key : String(key);
-    const mayExpire = encoded.get(EXPIRY) !== undefined;
+    const mayExpire = expiry !== undefined;
     return { id: encoded.id, text: encoded.toString(), orderingKey, mayExpire };
   }
 
