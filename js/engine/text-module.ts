@@ -28,6 +28,8 @@ export class TextModule<G extends Glue<TextExports>> extends EngineModule<G> {
   exports!: ReturnType<G["exportsNow"]>;
   /** The table of the last scan, of a module that has one. Valid after `putText` or `putBytes`. */
   table: Uint32Array = new Uint32Array(0);
+  /** How often the input area was written. As long as this is the same, it has what was written last. */
+  writes = 0;
   /** The input area, up to its capacity. */
   #input = new Uint8Array(0);
   #copyAscii: AsciiCopier | undefined;
@@ -63,11 +65,13 @@ export class TextModule<G extends Glue<TextExports>> extends EngineModule<G> {
   protected override onInstance(): void {
     this.exports = this.glue.exportsNow() as ReturnType<G["exportsNow"]>;
     this.#input = new Uint8Array(0);
+    this.writes++;
     this.#copyAscii = asciiCopier(this.exports.memory);
   }
 
-  /** The input area with room for `len` bytes, with current views. */
+  /** The input area with room for `len` bytes, with current views, to write to it. */
   #inputOf(len: number): Uint8Array<ArrayBuffer> {
+    this.writes++;
     const input = this.#input;
     // Growing the memory detaches the views: their length becomes 0.
     return input.length >= len && input.length > 0 ? input : this.#reserve(Math.max(len, MIN_INPUT_BYTES));

@@ -25,7 +25,7 @@ use crate::cloudevents::filter::run::{Outcome, Runner};
 use crate::cloudevents::filter::scanned::{Notes, ScannedEvent};
 use crate::cloudevents::filter::select::Selector;
 use crate::cloudevents::filter::value::{Value, int_text};
-use crate::cloudevents::json::{SequenceOptions, scan_sequence_into};
+use crate::cloudevents::json::{SequenceOptions, scan_document, scan_sequence_into};
 
 /// What lives from one call to the next.
 struct State {
@@ -90,6 +90,13 @@ pub fn scan_noted(len: usize, lines: u32, in_bytes: bool, is_trusted: bool) -> u
     scan_sequence_into::<Native, _>(parts.text, options, parts.rows, &mut parts.context, &mut state.notes)
 }
 
+/// Scans one event, like `scan` of the codecs.
+#[wasm_bindgen]
+pub fn scan(len: usize) -> u32 {
+    let mut parts = arena::parts(len);
+    scan_document::<Native>(parts.text, &mut parts.context)
+}
+
 /// Takes the content of the buffer as the JSON Pointer of [`find`].
 #[wasm_bindgen]
 pub fn set_pointer() {
@@ -104,13 +111,15 @@ const PLAIN_STRING: u32 = 2;
 const NUMBER: u32 = 3;
 const INTEGER: u32 = 4;
 
-/// Finds a value in the input, JSON that was checked before, by the pointer. Its positions in UTF-16 units are left as the
+/// Finds a value in the input, JSON that was checked before, by the pointer, in the value that starts at a byte; all before
+/// that is ASCII. Its positions in UTF-16 units are left as the
 /// extent of the row in the table. Returns 0 if there is none, 1 for JSON, 2 for the content of a string without escapes, 3
 /// for a number; 4 for an integer of 32 bits without a sign, which is itself the start of that extent.
 #[wasm_bindgen]
-pub fn find(len: usize) -> u32 {
+pub fn find(len: usize, start: usize) -> u32 {
     let parts = arena::parts(len);
-    let Ok(Some((kind, span))) = find_pointer::<Native>(parts.text, &state().pointer, parts.context.scratch)
+    let Ok(Some((kind, span))) =
+        find_pointer::<Native>(parts.text, start, &state().pointer, parts.context.scratch)
     else {
         return NOTHING;
     };

@@ -55,6 +55,34 @@ const SOURCES = {
   value: () => new CloudEvent({ type: "t", source: "/", data: JSON.parse(DATA) }),
 };
 
+test("an event of text, and the error of one that is not valid, are the same after a filter was made", () => {
+  const texts = [
+    json,
+    ` {${base}}\n`,
+    `{${base},"data":"text","e1":5,"e2":true,"e3":"\\u00e9"}`,
+    `{${base},"data_base64":"AAAA","subject":"${"s".repeat(5000)}"}`,
+    '{"specversion":"0.3","id":"1","source":"","type":"t","schemaurl":"/s","data":null,"e":{"a":[1]}}',
+    ...["", "{", "[]", "null", `{${base}} x`, `{${base},}`, `{${base},"id":"2"}`, `{${base},"data":{"a":01}}`],
+    `{${base},"data":${"[".repeat(600)}${"]".repeat(600)}}`,
+    ...[`{${base},"Bad":1}`, `{${base},"e\\u0041":1}`, `{${base},"time":"today"}`, `{${base},"e":1.5}`, '"\ud800"'],
+    '{"specversion":"2.0","id":"1","source":"/","type":"t"}',
+  ];
+  const results = () =>
+    texts.flatMap((text) =>
+      [undefined, { lenient: true }].map((options) => {
+        try {
+          const event = CloudEvent.fromJSON(text, options);
+          return { ...event, text: event.toString() };
+        } catch ({ code, message, attribute }) {
+          return { code, message, attribute };
+        }
+      }),
+    );
+  const before = results();
+  Filter.sql("TRUE");
+  assert.deepEqual(results(), before);
+});
+
 const cases = ["without filters", "with the module of the filters"].flatMap((how, index) =>
   Object.entries(SOURCES).map(([name, make]) => [`${name}, ${how}`, make, index]),
 );
@@ -165,4 +193,28 @@ test("numbers and strings are those of JSON.parse", () => {
     const found = CloudEvent.fromJSON(`{${base},"data":{"é😀":1,"v":${text}}}`).at("/v");
     assert.ok(Object.is(found, JSON.parse(text)), text);
   }
+});
+
+test("a value is found where it is, whatever the module of the filters has read since the event", () => {
+  const eventOf = (n, more = "") =>
+    CloudEvent.fromJSON(`{${base},"more":"${more}","data":{"v":"value ${n}","n":${n}}}`);
+  const disturbances = {
+    nothing() {},
+    "another event": () => eventOf(8),
+    "an event that is not valid": () => assert.throws(() => CloudEvent.fromJSON(`{${base},"data":{"v":1,"n":2}`)),
+    "a lone surrogate": () => assert.throws(() => CloudEvent.fromJSON("\ud800".repeat(500))),
+    "a batch": () => EventBatch.parse(`[${json}]`),
+    "a batch with a lone surrogate": () => assert.throws(() => EventBatch.parse("\ud800".repeat(500))),
+    "a batch of bytes": () => EventBatch.parse(new TextEncoder().encode(`[${json}]`)),
+    "a value of another event": () => eventOf(9).at("/v"),
+    // The memory grows, and its views are detached.
+    "a long filter": () => Filter.from({ exact: { id: "x".repeat(900_000) } }),
+    "a long pointer": () => assert.equal(eventOf(1).at(`/${"p".repeat(900_000)}`), undefined),
+  };
+  for (const more of ["", "é😀", "x".repeat(70_000)])
+    for (const [name, disturb] of Object.entries(disturbances)) {
+      const event = eventOf(5, more);
+      disturb();
+      assert.deepEqual([event.at("/v"), event.at("/n"), event.at("/x")], ["value 5", 5, undefined], name);
+    }
 });

@@ -141,7 +141,7 @@ fn scan_batch<B: Block>(text: &[u8], is_trusted: bool) -> (u32, String) {
 fn find_value<B: Block>(text: &[u8], pointer: &[u8]) -> Option<(usize, usize, usize, usize)> {
     let bytes = pad(text);
     let mut scratch = vec![0; bytes.len()];
-    let (_, span) = find::<B>(Padded::new(&bytes).expect("padded"), pointer, &mut scratch).ok()??;
+    let (_, span) = find::<B>(Padded::new(&bytes).expect("padded"), 0, pointer, &mut scratch).ok()??;
     Some((span.start, span.end, span.start_unit, span.end_unit))
 }
 

@@ -45,7 +45,7 @@ let scanner: BatchScanner = {
   scan: (length, lines, inBytes) => codecs.exports.scan_all(length, lines, inBytes),
 };
 /** The scan whose text is in the memory of the scanner. */
-let current: { readonly scan: Scan; readonly generation: number } | undefined;
+let current: { readonly scan: Scan; readonly writes: number } | undefined;
 
 /** How a batch is scanned. */
 export interface ScanOptions {
@@ -63,14 +63,9 @@ export function scanBatchesWith(other: BatchScanner): void {
   current = undefined;
 }
 
-/** Other text takes the place of the batch in the memory of the scanner. */
-export function forgetScan(): void {
-  current = undefined;
-}
-
 /** Whether the text and the offsets of a scan are still in the memory of the scanner. */
 export function isInMemory(scan: Scan | undefined): boolean {
-  return current !== undefined && current.scan === scan && current.generation === scanner.module.generation;
+  return current !== undefined && current.scan === scan && current.writes === scanner.module.writes;
 }
 
 /** Scans a batch. */
@@ -89,6 +84,6 @@ export function scanBatch(source: string | Uint8Array, { format, isTrusted, skip
   const rows =
     code === 0 ? new Uint32Array(memory.buffer, rowsAddress(), ROW_WORDS * count).slice() : new Uint32Array(0);
   const scan = { code, count, table, rows };
-  if (code === 0) current = { scan, generation: module.generation };
+  if (code === 0) current = { scan, writes: module.writes };
   return scan;
 }

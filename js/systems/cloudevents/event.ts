@@ -39,7 +39,7 @@ import { isSameData, hasSameAttributes } from "./equality.js";
 import { type CloudEventInit, partsFromInit } from "./init.js";
 import type { LenientOptions, LenientReader } from "./lenient.js";
 import { scanSifted } from "./lenient-scan.js";
-import { checkPointer, findJson, NOT_SEARCHED, walk } from "./pointer.js";
+import { checkPointer, pointerFinder, walk } from "./pointer.js";
 import { readEvent, rejected, type ScannedConstructor } from "./table.js";
 
 /** Tells the constructor that its other arguments are the members of an event that was scanned. */
@@ -183,12 +183,10 @@ export class CloudEvent<T = unknown> implements Payload {
    */
   at(pointer: string): unknown {
     checkPointer(pointer);
-    // Text that was checked, and is not parsed yet.
-    const found =
-      this.rawKind === "json" && dataOf(this.#state) === undefined
-        ? findJson(this.rawData as string, pointer)
-        : NOT_SEARCHED;
-    return found === NOT_SEARCHED ? walk(this.data, pointer) : found;
+    const finder = pointerFinder();
+    return finder && dataOf(this.#state) === undefined
+      ? finder.find(this, pointer, receivedOf(this.#state))
+      : walk(this.data, pointer);
   }
 
   /** A copy of the payload as bytes, exactly as they arrived: for data in JSON, the bytes of its JSON text. */

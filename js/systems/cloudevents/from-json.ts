@@ -7,6 +7,7 @@ import { asBytes, isBytes } from "./bytes.js";
 import { CloudEvent, scanBytes, scanText } from "./event.js";
 import { stringifyData } from "./json-data.js";
 import { checkLenient, type LenientOptions } from "./lenient.js";
+import { pointerFinder } from "./pointer.js";
 
 /** Gives the class its function `fromJSON`. Returns the class. */
 export function withFromJson(event: typeof CloudEvent): typeof CloudEvent {
@@ -15,7 +16,7 @@ export function withFromJson(event: typeof CloudEvent): typeof CloudEvent {
 
 function fromJSON<T>(json: string | Uint8Array | object, options?: LenientOptions): CloudEvent<T> {
   const lenient = options === undefined ? undefined : checkLenient(options);
-  if (typeof json === "string") return scanText<T>(json, lenient);
+  if (typeof json === "string") return (pointerFinder()?.decode ?? scanText)(json, lenient) as CloudEvent<T>;
   if (isBytes(json)) return scanBytes<T>(asBytes(json).slice(), lenient);
   const isText = typeof json !== "object" || json === null || "then" in json || "bodyUsed" in json;
   if (isText) throw mustBe("json", "a string, bytes or an object", json);

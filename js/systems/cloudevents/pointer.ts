@@ -1,21 +1,29 @@
 /** One value in JSON by its JSON Pointer (RFC 6901). */
 import { mustBe } from "../../engine/messages.js";
+import type { Payload } from "./event-fields.js";
+import type { LenientReader } from "./lenient.js";
 
-/** A finder leaves the value to a walk through the parsed data. */
-export const NOT_SEARCHED: unique symbol = Symbol();
+/** A module that finds values. The codecs have no code for it, so that they stay small. */
+export interface PointerFinder {
+  /** Decodes an event, as `scanText` does, and keeps its text in memory. */
+  decode(text: string, lenient: LenientReader | undefined): object;
+  /**
+   * A value in the data of an event, which were not read before.
+   *
+   * @param received the text or the bytes that the event arrived as
+   */
+  find(event: Payload & { readonly data: unknown }, pointer: string, received: unknown): unknown;
+}
 
-/** Finds a value in JSON text that was checked before. `undefined` if there is none. */
-export type PointerFinder = (text: string, pointer: string) => unknown;
-
+/** Undefined until the first `Filter` is made. */
 let finder: PointerFinder | undefined;
 
-/** Lets a module find values. The codecs have no code for it, so that they stay small. */
+export const pointerFinder = (): PointerFinder | undefined => finder;
+
+/** From now on a module finds values. It decodes events of text too, so that it need not be given their data again. */
 export function findPointersWith(other: PointerFinder): void {
   finder = other;
 }
-
-/** The value in a JSON text, without parsing the rest, if a module does that. */
-export const findJson: PointerFinder = (text, pointer) => (finder ? finder(text, pointer) : NOT_SEARCHED);
 
 /** The pointer that was checked last. A program has few of them. */
 let checked = "";

@@ -137,6 +137,9 @@ export function readEvent<E>(
   );
 }
 
+/** The first character of the payload of the event that was scanned last. */
+export const payloadStart = (table: Uint32Array): number => table[PAYLOAD_START]!;
+
 /** The version of the event of a row. */
 export function specversionAt(rows: Uint32Array, offset: number): Specversion {
   return rows[offset + VERSION] === 10 ? "1.0" : "0.3";

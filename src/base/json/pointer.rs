@@ -5,17 +5,18 @@ use super::padded::Padded;
 use super::scan::{Kind, ScanResult, Scanner, Span};
 use super::text::unescape;
 
-/// Finds a value, in a text that was checked before. Of members with the same name the last one counts, as for
+/// Finds a value in the one that starts at a byte, in a text that was checked before. Of members with the same name the last one counts, as for
 /// `JSON.parse`.
 ///
 /// `pointer` is valid: empty, or `/` before each token, with `~0` for `~` and `~1` for `/`. `scratch` takes a member name
 /// without its escapes.
 pub fn find<B: Block>(
     text: Padded<'_>,
+    start: usize,
     pointer: &[u8],
     scratch: &mut [u8],
 ) -> ScanResult<Option<(Kind, Span)>> {
-    let mut scanner = Scanner::<B>::new(text);
+    let mut scanner = Scanner::<B>::starting_at(text, start);
     scanner.trust();
     scanner.skip_space();
     for token in pointer.split(|byte| *byte == b'/').skip(1) {
@@ -122,7 +123,7 @@ mod tests {
     fn find_text(text: &str, pointer: &str) -> Option<String> {
         let bytes = pad(text.as_bytes());
         let padded = Padded::new(&bytes)?;
-        let (kind, span) = find::<Swar>(padded, pointer.as_bytes(), &mut [0; 64]).expect("JSON")?;
+        let (kind, span) = find::<Swar>(padded, 0, pointer.as_bytes(), &mut [0; 64]).expect("JSON")?;
         let quotes = usize::from(kind == Kind::String);
         Some(String::from_utf8_lossy(padded.get(span.start - quotes, span.end + quotes)).into_owned())
     }
@@ -165,7 +166,7 @@ mod tests {
             "{\"a\":[{\"😀\":\"日😀\"}],\"b\":\"x\"}",
         ] {
             let bytes = pad(text.as_bytes());
-            let (_, span) = find::<Swar>(Padded::new(&bytes).expect("padded"), b"/b", &mut [0; 64])
+            let (_, span) = find::<Swar>(Padded::new(&bytes).expect("padded"), 0, b"/b", &mut [0; 64])
                 .expect("JSON")
                 .expect("found");
             let before: String = text.chars().take_while(|char| *char != 'x').collect();

@@ -5,7 +5,7 @@
 use eventferry::base::json::block::Swar;
 use eventferry::base::json::padded::{Padded, pad};
 use eventferry::base::json::pointer::find;
-use eventferry::base::json::scan::Kind;
+use eventferry::base::json::scan::{Kind, Span};
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value as Json;
 
@@ -19,9 +19,17 @@ fuzz_target!(|input: &[u8]| {
     let bytes = pad(text);
     let padded = Padded::new(&bytes).expect("padded");
     let mut scratch = vec![0; bytes.len()];
-    let found = find::<Swar>(padded, pointer.as_bytes(), &mut scratch);
+    let found = find::<Swar>(padded, 0, pointer.as_bytes(), &mut scratch);
+    // The same value as the data of an event, which starts behind other text and ends before some.
+    let event = pad(&[b"{\"data\":", text, b"}"].concat());
+    let padded = Padded::new(&event).expect("padded");
+    let in_event = find::<Swar>(padded, 8, pointer.as_bytes(), &mut scratch);
     let Ok(value) = serde_json::from_slice::<Json>(text) else { return };
-    let Some((kind, span)) = found.expect("the text is JSON") else {
+    let found = found.expect("the text is JSON");
+    let extent = |found: Option<(Kind, Span)>| found.map(|(kind, span)| (kind, span.start, span.end_unit));
+    let in_event = in_event.expect("the text is JSON");
+    assert_eq!(extent(in_event), extent(found).map(|(kind, start, end)| (kind, start + 8, end + 8)));
+    let Some((kind, span)) = found else {
         assert_eq!(value.pointer(pointer), None);
         return;
     };

@@ -7,7 +7,7 @@ import { type EventSelector, scanBatchesWith } from "../batch-scanner.js";
 import { CloudEvent } from "../event.js";
 import { findPointersWith } from "../pointer.js";
 import { checkedFilter, type SubscriptionFilter } from "./dialect.js";
-import { findPointer } from "./find.js";
+import { FINDER } from "./find.js";
 import { type CesqlFunctions, type FunctionTable, functionTable, NO_FUNCTIONS } from "./functions.js";
 import { type Evaluation, Program } from "./program.js";
 
@@ -45,7 +45,7 @@ export class Filter implements EventSelector {
     this.#program = new Program(json, false, functions);
     // From now on the module of the filters scans batches, so that a filter needs no second scan.
     scanBatchesWith(SCANNER);
-    findPointersWith(findPointer);
+    findPointersWith(FINDER);
   }
 
   /**
