@@ -2,6 +2,7 @@
  * Whose events an outbox has. An event is stored under the identity that was present when it was published, and sent
  * only while the same identity is present.
  */
+import { publish } from "../engine/modules/publish.js";
 import { isIdentityHeader } from "../client/credential-headers.js";
 import type { HeadersOption } from "../client/options.js";
 import { FerryError } from "../engine/errors.js";
@@ -81,6 +82,8 @@ export function scopeFor(destination: string, identity: string): string {
 
 /** A short name for a text that must not be shown: 32 characters of `0-9` and `a-f`. */
 export function digestOf(text: string): string {
+  // An engine that is not loaded is an error here, where the outbox is made, not when the first event is published.
+  void publish.glue;
   return sha256(text).slice(0, 32);
 }
 

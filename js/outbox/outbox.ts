@@ -12,7 +12,6 @@ import { adoptRows } from "./adopt.js";
 import { deadLetterCalls } from "./dead-letter-calls.js";
 import { OutboxDriver } from "./driver.js";
 import { OutboxDrivers } from "./drivers.js";
-import { publish } from "../engine/modules/publish.js";
 import { digestOf, formerIdentity } from "./identity.js";
 import { KeepAlive } from "./keep-alive.js";
 import { deadLetterBound, machineConfig, type OutboxOptions } from "./options.js";
@@ -85,8 +84,6 @@ export class Outbox<E> extends EventTarget {
       if (this.#listenedTypes.has(type)) this.dispatchEvent(new CustomEvent(type, { detail: detail() }));
       else if (type === "degraded") this.#warnOfDegraded(detail() as { error: FerryError });
     };
-    // An engine that is not loaded is an error here, not when the first event is published.
-    void publish.glue;
     const store = new SharedStore(given === "memory" ? memoryOutbox() : given, digestOf(destination));
     const { credentials, keepalive, wire, fetch, timeoutMs, headers, classify, sign } = system;
     const deadLetters = deadLetterBound(options, config.maxBytes!);
