@@ -3,7 +3,7 @@
  * times are in milliseconds; `now` is monotonic.
  */
 import type { Bytes } from "../platform/bytes.js";
-import type { OUTBOX_INPUTS } from "./generated/tables.js";
+import type { OUTBOX_INPUTS, OUTBOX_LIST_INPUTS } from "./generated/tables.js";
 import type { Glue } from "./module.js";
 import type { TextExports } from "./text-module.js";
 
@@ -14,6 +14,7 @@ export {
   FAILURE,
   OUTBOX_CLASSIFIERS,
   OUTBOX_INPUTS,
+  OUTBOX_LIST_INPUTS,
   OUTBOX_OPTIONS,
   POLICIES,
   STREAM_NUMBERS,
@@ -161,6 +162,28 @@ interface OutboxInputs {
 /** The same by the numbers of the inputs. */
 type OutboxInputsByNumber = { [Name in keyof OutboxInputs as (typeof OUTBOX_INPUTS)[Name]]: OutboxInputs[Name] };
 
+/** What the inputs of an outbox have beside the time and a list of numbers. */
+interface OutboxListInputs {
+  /**
+   * Commits what is staged; the list is empty. `maxGroupedEvents`: how many events of a segment may share a request, which then
+   * has no others; 0 if they may share it with any. Returns the handles of the segments.
+   */
+  commit: [session: number, maxGroupedEvents: number];
+  /** Stages segments again. Returns the handles of those that were staged. */
+  uncommit: [session: number, _: 0];
+  /** Segments that were committed here were moved out of the store. */
+  movedAway: [_: 0, _: 0];
+  /** Others delivered the events of a segment with these indices. */
+  deliveredElsewhere: [handle: number, status: number];
+  /** The response to a request has these statuses, one for each event. `retryAfterMs` -1: none. */
+  responseEach: [id: number, retryAfterMs: number];
+}
+
+/** The same by the numbers of the inputs. */
+type OutboxListInputsByNumber = {
+  [Name in keyof OutboxListInputs as (typeof OUTBOX_LIST_INPUTS)[Name]]: OutboxListInputs[Name];
+};
+
 /** The machine of an outbox, see `src/wasm/outbox.rs`. */
 export interface OutboxPort extends Port {
   /** An input that has only numbers, see `src/outbox/machine`. Returns a number if one is named there, otherwise 0. */
@@ -173,10 +196,13 @@ export interface OutboxPort extends Port {
   /** How much more fits behind the staged events: bytes up to `maxBytes`, plus 2^32 times the events. */
   credit(session: number, maxBytes: number): number;
   stage_many(session: number, sizes: Uint32Array, orderingKeys: Uint32Array): void;
-  commit(now: number, session: number, maxGroupedEvents: number): Uint32Array;
-  uncommit(now: number, session: number, handles: Uint32Array): Uint32Array;
+  /** An input with a list of numbers. Returns handles if some are named there, otherwise none. */
+  input_list<Input extends keyof OutboxListInputsByNumber>(
+    input: Input,
+    now: number,
+    ...numbers: [...OutboxListInputsByNumber[Input], list: Uint32Array]
+  ): Uint32Array;
   recommit(now: number, sizes: Uint32Array, orderingKeys: Uint32Array, maxGroupedEvents: number): number;
-  moved_away(now: number, handles: Uint32Array): void;
   segment_found(
     now: number,
     sizes: Uint32Array,
@@ -188,15 +214,13 @@ export interface OutboxPort extends Port {
   ): number;
   /** `times`: Unix times in milliseconds, NaN for events that do not expire. */
   set_expiry_times(handle: number, times: Float64Array, isReplayed: boolean): void;
-  delivered_elsewhere(now: number, handle: number, indices: Uint32Array, status: number): void;
-  response_each(now: number, id: number, statuses: Uint16Array, retryAfterMs: number): void;
   /** A counter, by its place in `COUNTERS`. */
   counter(at: number): number;
   is_drained(): boolean;
   is_settled(): boolean;
 }
 
-/** The effects of an outbox, by the names of `OutboxSink` in `src/wasm/outbox.rs`. Lists of records are flat. */
+/** The effects of an outbox, by the names of `src/wasm/outbox_effects.rs`. Lists of records are flat. */
 export type OutboxEffects = {
   write(puts: Uint32Array, removes: Uint32Array, deadPuts: Uint32Array, progress: Uint32Array): void;
   peek(events: number, bytes: number): void;

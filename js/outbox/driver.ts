@@ -8,7 +8,7 @@
  * ```
  */
 import { FerryError } from "../engine/errors.js";
-import { OUTBOX_INPUTS, type OutboxPort } from "../engine/ports.js";
+import { OUTBOX_INPUTS, type OutboxPort, OUTBOX_LIST_INPUTS } from "../engine/ports.js";
 import type { FetchLike } from "../platform/fetch.js";
 import { Waiters } from "../platform/waiters.js";
 import type { SharedStore } from "../stores/shared-store.js";
@@ -322,7 +322,7 @@ export class OutboxDriver<E> implements StoreSyncHost {
   takeStored(): TrackedSegment[] {
     const segments = this.#segments.takeStored();
     const handles = Uint32Array.from(segments, ({ handle }) => handle);
-    this.send((port, now) => port.moved_away(now, handles));
+    this.send((port, now) => port.input_list(OUTBOX_LIST_INPUTS.movedAway, now, 0, 0, handles));
     return segments;
   }
 

@@ -1,7 +1,7 @@
 /** Requests of an outbox: how they are made from batches, and how their outcomes are reported to the machine. */
 import { type Classified, type Classify, classified, type EventOutcome, notAccepted } from "../client/classify.js";
 import { Secrets } from "../client/redact.js";
-import { FAILURE, OUTBOX_INPUTS, type OutboxPort } from "../engine/ports.js";
+import { FAILURE, OUTBOX_INPUTS, type OutboxPort, OUTBOX_LIST_INPUTS } from "../engine/ports.js";
 import { joined } from "../platform/bytes.js";
 import type { ExchangeOutcome, RequestPlan } from "../platform/fetch.js";
 import { keepaliveBudget } from "../platform/keepalive-budget.js";
@@ -167,12 +167,12 @@ export class Sender<E> {
     }
     if (result !== undefined) {
       const each = typeof result === "string" ? undefined : result.map((one) => statusFor(one, status));
-      if (each) port.response_each(now, id, Uint16Array.from(each), retryAfterMs);
+      if (each) port.input_list(OUTBOX_LIST_INPUTS.responseEach, now, id, retryAfterMs, Uint32Array.from(each));
       else port.response(now, id, statusFor(result as EventOutcome, status), retryAfterMs, "", NO_BODY);
       return;
     }
     const statuses = wire.eventStatuses?.(status, body, batch);
-    if (statuses) port.response_each(now, id, Uint16Array.from(statuses), retryAfterMs);
+    if (statuses) port.input_list(OUTBOX_LIST_INPUTS.responseEach, now, id, retryAfterMs, Uint32Array.from(statuses));
     else {
       const members = wire.membersOf?.(body) ?? "";
       port.response(now, id, status, retryAfterMs, members, body.subarray(0, ERROR_TEXT_BYTES));

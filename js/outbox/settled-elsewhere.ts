@@ -1,6 +1,6 @@
 /** What other tabs and processes tell of events that are known here: they have delivered them, or made dead letters of them. */
 import { FerryError } from "../engine/errors.js";
-import { OUTBOX_INPUTS, type OutboxPort } from "../engine/ports.js";
+import { OUTBOX_INPUTS, type OutboxPort, OUTBOX_LIST_INPUTS } from "../engine/ports.js";
 import type { SegmentTable } from "./segment-table.js";
 import type { TabMessage } from "./tab-message.js";
 import type { TrackedSegment } from "./tracked-segment.js";
@@ -55,6 +55,7 @@ export class SettledElsewhere<E> {
     const indices = segments
       .ids(segment, 0, segment.count)
       .flatMap((id, index) => (!ids || wanted.has(id) ? index : []));
-    send((port, now) => port.delivered_elsewhere(now, segment.handle, Uint32Array.from(indices), status));
+    const list = Uint32Array.from(indices);
+    send((port, now) => port.input_list(OUTBOX_LIST_INPUTS.deliveredElsewhere, now, segment.handle, status, list));
   }
 }

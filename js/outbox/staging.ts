@@ -8,7 +8,7 @@
  */
 import { publish } from "../engine/modules/publish.js";
 import { FerryError } from "../engine/errors.js";
-import { OUTBOX_INPUTS, type OutboxPort } from "../engine/ports.js";
+import { OUTBOX_INPUTS, type OutboxPort, OUTBOX_LIST_INPUTS } from "../engine/ports.js";
 import { unixNow } from "../platform/clock.js";
 import { type Credit, MAX_CREDIT_BYTES, NO_CREDIT } from "./credit.js";
 import type { Expiry } from "./expiry.js";
@@ -23,6 +23,8 @@ import type { SessionHost } from "./session.js";
 import type { SessionBuffer } from "./session-buffer.js";
 import type { SegmentOrigin, TrackedSegment } from "./tracked-segment.js";
 import { maxGroupedEvents, type Wire } from "./wire.js";
+
+const NO_NUMBERS = new Uint32Array();
 
 export interface StagingOptions<E> {
   wire: Wire<E>;
@@ -149,7 +151,9 @@ export class Staging<E> implements SessionHost<E> {
       if (segment.origin) byOrigin.set(segment.origin, [...(byOrigin.get(segment.origin) ?? []), segment]);
     for (const [origin, waiting] of byOrigin) {
       const handles = Uint32Array.from(waiting, ({ handle }) => handle);
-      const staged = new Set(this.#machine.send((port, now) => port.uncommit(now, origin.id, handles)));
+      const staged = new Set(
+        this.#machine.send((port, now) => port.input_list(OUTBOX_LIST_INPUTS.uncommit, now, origin.id, 0, handles)),
+      );
       const restaged = waiting.filter(({ handle }) => staged.has(handle));
       for (const segment of restaged) {
         segment.ids = segments.ids(segment, 0, segment.count);
@@ -174,7 +178,8 @@ export class Staging<E> implements SessionHost<E> {
     const known = segments.filter(isKnown);
     for (const segment of segments) if (!isKnown(segment)) recovery.recommit(port, now, segment);
     const [{ body, sizes }] = segments as [TrackedSegment];
-    const handles = port.commit(now, origin.id, maxGroupedEvents(wire, body!, sizes));
+    const maxGrouped = maxGroupedEvents(wire, body!, sizes);
+    const handles = port.input_list(OUTBOX_LIST_INPUTS.commit, now, origin.id, maxGrouped, NO_NUMBERS);
     known.forEach((segment, index) => {
       table.add(segment, handles[index]!);
       expiry.tellTimes(port, now, segment);

@@ -80,6 +80,28 @@ numbered! {
     }
 }
 
+/// An input of an outbox that has a list of numbers, see the method of the same name of [`Outbox`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the methods have their documentation")]
+pub enum OutboxListInput {
+    Commit,
+    Uncommit,
+    MovedAway,
+    DeliveredElsewhere,
+    ResponseEach,
+}
+
+numbered! {
+    /// The inputs of an outbox that have or give a list of numbers.
+    OUTBOX_LIST_INPUTS: OutboxListInput, OUTBOX_LIST_INPUT_NAMES {
+        "commit" => OutboxListInput::Commit;
+        "uncommit" => OutboxListInput::Uncommit;
+        "movedAway" => OutboxListInput::MovedAway;
+        "deliveredElsewhere" => OutboxListInput::DeliveredElsewhere;
+        "responseEach" => OutboxListInput::ResponseEach;
+    }
+}
+
 /// Which function classifies the responses to calls; `src/wasm/calls.rs` has the functions.
 pub const CLASSIFIER_NAMES: &[&str] = &["webhook", "eventsProtocol"];
 

@@ -23,12 +23,12 @@ const CLASSIFIERS: &[Classifier] = &[
 
 #[wasm_bindgen]
 extern "C" {
-    /// The effect queue of `js/client/calls.ts`.
-    pub type CallsEffects;
+    /// The effect queue of calls (`js/client/calls.ts`), or of an outbox (`src/wasm/outbox_effects.rs`).
+    pub type Effects;
     #[wasm_bindgen(method, structural, catch)]
     #[allow(clippy::too_many_arguments, reason = "a call to JavaScript has only positional arguments")]
     fn send(
-        this: &CallsEffects,
+        this: &Effects,
         id: u32,
         method: &str,
         url: String,
@@ -39,13 +39,13 @@ extern "C" {
         response_headers: &str,
     ) -> Result<(), JsValue>;
     #[wasm_bindgen(method, structural, catch)]
-    fn cancel(this: &CallsEffects, id: u32) -> Result<(), JsValue>;
+    pub(super) fn cancel(this: &Effects, id: u32) -> Result<(), JsValue>;
     /// The end of a call. `code` 0 is success; `detail` is that of the error; `status` 0 means that there was no
     /// response.
     #[wasm_bindgen(method, structural, catch)]
     #[allow(clippy::too_many_arguments, reason = "a call to JavaScript has only positional arguments")]
     fn settled(
-        this: &CallsEffects,
+        this: &Effects,
         op: u32,
         code: u8,
         detail: String,
@@ -55,21 +55,21 @@ extern "C" {
         body: Vec<u8>,
     ) -> Result<(), JsValue>;
     #[wasm_bindgen(method, structural, catch)]
-    fn wait(this: &CallsEffects, at: f64) -> Result<(), JsValue>;
+    pub(super) fn wait(this: &Effects, at: f64) -> Result<(), JsValue>;
 }
 
 /// The calls of one client, behind one handle. Each input appends its effects to the queue.
 #[wasm_bindgen]
 pub struct CallsPort {
     calls: Calls,
-    effects: CallsEffects,
+    effects: Effects,
 }
 
 #[wasm_bindgen]
 impl CallsPort {
     /// A client without calls. Its options are numbers in the order of `CALLS_OPTIONS`.
     #[wasm_bindgen(constructor)]
-    pub fn new(options: &[f64], classifier: usize, seed: f64, effects: CallsEffects) -> Self {
+    pub fn new(options: &[f64], classifier: usize, seed: f64, effects: Effects) -> Self {
         let classifier = CLASSIFIERS.get(classifier).copied().unwrap_or(classify::classify_response);
         Self { calls: Calls::new(config::calls(options), classifier, seed.to_bits()), effects }
     }
@@ -154,17 +154,14 @@ impl CallsPort {
     }
 }
 
-fn send(effects: &CallsEffects, id: ExchangeId, request: Request) -> Result<(), JsValue> {
+fn send(effects: &Effects, id: ExchangeId, request: Request) -> Result<(), JsValue> {
     let (method, response_headers) = (request.method().name(), request.response_headers());
     let (timeout_ms, max_response_bytes) = (request.timeout().0 as f64, request.max_response_bytes());
     let (url, headers, body) = request.into_parts();
     effects.send(id.0, method, url, headers, body, timeout_ms, max_response_bytes, response_headers)
 }
 
-fn settle(
-    effects: &CallsEffects,
-    Settled { op, result, response, attempts }: Settled,
-) -> Result<(), JsValue> {
+fn settle(effects: &Effects, Settled { op, result, response, attempts }: Settled) -> Result<(), JsValue> {
     let (code, detail) = match result {
         Ok(()) => (0, String::new()),
         Err(error) => (error.code as u8 + 1, error.detail),

@@ -2,13 +2,14 @@
 
 use wasm_bindgen::prelude::wasm_bindgen;
 
+use super::calls::Effects;
 use super::config;
-use super::outbox_effects::{OutboxSink, push};
+use super::outbox_effects::push;
 use super::port::{failure, moment, response, retry_after, time_of};
 use crate::base::ids::ExchangeId;
 use crate::base::time::Millis;
 use crate::bc_events;
-use crate::boundary::numbers::{self, OUTBOX_INPUTS, OutboxInput};
+use crate::boundary::numbers::{self, OUTBOX_INPUTS, OUTBOX_LIST_INPUTS, OutboxInput, OutboxListInput};
 use crate::engine::machine::{Input, Machine, Output, Poll};
 use crate::outbox::answer::{Classifier, by_status};
 use crate::outbox::effect::StoreCounts;
@@ -26,14 +27,14 @@ const CLASSIFIERS: &[Classifier] = &[by_status, bc_events::wire::classify_respon
 pub struct OutboxPort {
     outbox: Outbox,
     classify: Classifier,
-    effects: OutboxSink,
+    effects: Effects,
 }
 
 #[wasm_bindgen]
 impl OutboxPort {
     /// An outbox with options in the order of `OUTBOX_OPTIONS`, and the number of its classifier.
     #[wasm_bindgen(constructor)]
-    pub fn new(options: &[f64], classifier: usize, seed: f64, effects: OutboxSink) -> Self {
+    pub fn new(options: &[f64], classifier: usize, seed: f64, effects: Effects) -> Self {
         let classify = CLASSIFIERS.get(classifier).copied().unwrap_or(by_status);
         Self { outbox: Outbox::new(config::outbox(options), seed.to_bits()), classify, effects }
     }
@@ -101,20 +102,29 @@ impl OutboxPort {
         self.outbox.stage_many(SessionId(session), sizes, ordering_keys);
     }
 
-    /// Commits the staged events and returns the handles of their segments. `max_grouped_events`: how many
-    /// events of a segment may share a request, which then has no others; 0 if they may share it with any
-    /// events.
-    pub fn commit(&mut self, now: f64, session: u32, max_grouped_events: u32) -> Vec<u32> {
-        let ids =
-            self.run(|outbox| outbox.commit(moment(now), SessionId(session), grouping(max_grouped_events)));
+    /// Passes an input that has or gives a list of numbers, by its place in `OUTBOX_LIST_INPUTS`, with what `OutboxListInputs`
+    /// of `js/engine/ports.ts` says. Returns the handles that it gives, or none.
+    pub fn input_list(&mut self, input: usize, now: f64, a: f64, b: f64, list: Vec<u32>) -> Vec<u32> {
+        let (outbox, now) = (&mut self.outbox, moment(now));
+        let ids = match OUTBOX_LIST_INPUTS.get(input) {
+            Some(OutboxListInput::Commit) => outbox.commit(now, SessionId(a as u32), grouping(b as u32)),
+            Some(OutboxListInput::Uncommit) => outbox.uncommit(now, SessionId(a as u32), segments(list)),
+            Some(OutboxListInput::MovedAway) => {
+                outbox.moved_away(now, segments(list).into_iter());
+                Vec::new()
+            }
+            Some(OutboxListInput::DeliveredElsewhere) => {
+                outbox.delivered_elsewhere(now, SegmentId(a as u32), &list, b as u16);
+                Vec::new()
+            }
+            Some(OutboxListInput::ResponseEach) => {
+                outbox.response_each(now, ExchangeId(a as u32), &list, retry_after(b));
+                Vec::new()
+            }
+            None => Vec::new(),
+        };
+        self.drain();
         ids.into_iter().map(|id| id.0).collect()
-    }
-
-    /// Stages committed segments again. Returns the handles of those that were staged.
-    pub fn uncommit(&mut self, now: f64, session: u32, segments: Vec<u32>) -> Vec<u32> {
-        let segments = segments.into_iter().map(SegmentId).collect();
-        let staged = self.run(|outbox| outbox.uncommit(moment(now), SessionId(session), segments));
-        staged.into_iter().map(|id| id.0).collect()
     }
 
     /// Commits events again that were committed in a discarded engine.
@@ -127,11 +137,6 @@ impl OutboxPort {
     ) -> u32 {
         let contents = Contents { sizes, ordering_keys, grouping: grouping(max_grouped_events) };
         self.run(|outbox| outbox.recommit(moment(now), contents)).0
-    }
-
-    /// Segments that were committed here were moved out of the store.
-    pub fn moved_away(&mut self, now: f64, segments: Vec<u32>) {
-        self.run(|outbox| outbox.moved_away(moment(now), segments.into_iter().map(SegmentId)));
     }
 
     /// A peek found a segment. `known` is its handle, or 0. For `progress` see [`Progress::to_numbers`]; it may
@@ -161,11 +166,6 @@ impl OutboxPort {
         self.outbox.set_expiry_times(SegmentId(segment), ExpiryTimes::new(times, is_replayed));
     }
 
-    /// Others delivered events of a segment that the machine has.
-    pub fn delivered_elsewhere(&mut self, now: f64, segment: u32, indices: &[u32], status: u16) {
-        self.run(|outbox| outbox.delivered_elsewhere(moment(now), SegmentId(segment), indices, status));
-    }
-
     /// Time has passed.
     pub fn tick(&mut self, now: f64) {
         self.run(|outbox| outbox.handle(moment(now), Input::Tick));
@@ -175,11 +175,6 @@ impl OutboxPort {
     pub fn response(&mut self, now: f64, id: u32, status: u16, after: f64, headers: String, body: Vec<u8>) {
         let (response, classify) = (response(status, after, headers, body), self.classify);
         self.run(|outbox| outbox.response(moment(now), ExchangeId(id), &response, classify));
-    }
-
-    /// An exchange ended with a response that has a status for each event.
-    pub fn response_each(&mut self, now: f64, id: u32, statuses: Vec<u16>, after: f64) {
-        self.run(|outbox| outbox.response_each(moment(now), ExchangeId(id), &statuses, retry_after(after)));
     }
 
     /// An exchange failed.
@@ -233,6 +228,10 @@ fn counts(events: f64, bytes: f64, dead: f64, dead_bytes: f64) -> StoreCounts {
         dead: dead as u64,
         dead_bytes: dead_bytes as u64,
     }
+}
+
+fn segments(handles: Vec<u32>) -> Vec<SegmentId> {
+    handles.into_iter().map(SegmentId).collect()
 }
 
 fn grouping(max_grouped_events: u32) -> Grouping {

@@ -1,8 +1,9 @@
-//! The effects of an outbox, as calls of its effect queue in JavaScript. Lists of records are flat.
+//! The effects of an outbox, as calls of its effect queue in JavaScript: `OutboxEffects` in `js/engine/ports.ts`. Lists of records are flat.
 
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
+use super::calls::Effects;
 use crate::base::error::Error;
 use crate::outbox::effect::{Effect, Outcome};
 use crate::outbox::progress::Progress;
@@ -11,32 +12,23 @@ use crate::outbox::writes::{Put, Write};
 
 #[wasm_bindgen]
 extern "C" {
-    /// The effect queue: `OutboxEffects` in `js/engine/ports.ts`.
-    pub type OutboxSink;
     #[wasm_bindgen(method, structural, catch)]
-    pub(super) fn write(
-        this: &OutboxSink,
+    fn write(
+        this: &Effects,
         put: Vec<u32>,
         remove: Vec<u32>,
         dead_put: Vec<u32>,
         progress: Vec<u32>,
     ) -> Result<(), JsValue>;
     #[wasm_bindgen(method, structural, catch)]
-    pub(super) fn peek(this: &OutboxSink, events: u32, bytes: f64) -> Result<(), JsValue>;
+    fn peek(this: &Effects, events: u32, bytes: f64) -> Result<(), JsValue>;
+    #[wasm_bindgen(method, structural, catch, js_name = send)]
+    fn send_batch(this: &Effects, id: u32, ranges: Vec<u32>, is_page_hidden: bool) -> Result<(), JsValue>;
     #[wasm_bindgen(method, structural, catch)]
-    pub(super) fn send(
-        this: &OutboxSink,
-        id: u32,
-        ranges: Vec<u32>,
-        is_page_hidden: bool,
-    ) -> Result<(), JsValue>;
+    fn accepted(this: &Effects, segment: u32) -> Result<(), JsValue>;
     #[wasm_bindgen(method, structural, catch)]
-    pub(super) fn cancel(this: &OutboxSink, id: u32) -> Result<(), JsValue>;
-    #[wasm_bindgen(method, structural, catch)]
-    pub(super) fn accepted(this: &OutboxSink, segment: u32) -> Result<(), JsValue>;
-    #[wasm_bindgen(method, structural, catch)]
-    pub(super) fn delivered(
-        this: &OutboxSink,
+    fn delivered(
+        this: &Effects,
         segment: u32,
         from: u32,
         to: u32,
@@ -44,8 +36,8 @@ extern "C" {
         attempts: u32,
     ) -> Result<(), JsValue>;
     #[wasm_bindgen(method, structural, catch)]
-    pub(super) fn dead(
-        this: &OutboxSink,
+    fn dead(
+        this: &Effects,
         segment: u32,
         index: u32,
         attempts: u32,
@@ -55,8 +47,8 @@ extern "C" {
         is_alone: bool,
     ) -> Result<(), JsValue>;
     #[wasm_bindgen(method, structural, catch)]
-    pub(super) fn retry(
-        this: &OutboxSink,
+    fn retry(
+        this: &Effects,
         delay: f64,
         failures: u32,
         code: u8,
@@ -65,15 +57,13 @@ extern "C" {
         is_blocked: bool,
     ) -> Result<(), JsValue>;
     #[wasm_bindgen(method, structural, catch)]
-    pub(super) fn forget(this: &OutboxSink, segment: u32, is_stored: bool) -> Result<(), JsValue>;
+    fn forget(this: &Effects, segment: u32, is_stored: bool) -> Result<(), JsValue>;
     #[wasm_bindgen(method, structural, catch)]
-    pub(super) fn pressure(this: &OutboxSink, is_high: bool) -> Result<(), JsValue>;
-    #[wasm_bindgen(method, structural, catch)]
-    pub(super) fn wait(this: &OutboxSink, at: f64) -> Result<(), JsValue>;
+    fn pressure(this: &Effects, is_high: bool) -> Result<(), JsValue>;
 }
 
 /// Pushes an effect.
-pub(super) fn push(sink: &OutboxSink, effect: Effect) -> Result<(), JsValue> {
+pub(super) fn push(sink: &Effects, effect: Effect) -> Result<(), JsValue> {
     let parts = |error: Error| (error.code as u8 + 1, error.status.unwrap_or(0), error.detail);
     match effect {
         Effect::Write(write) => push_write(sink, &write),
@@ -83,7 +73,7 @@ pub(super) fn push(sink: &OutboxSink, effect: Effect) -> Result<(), JsValue> {
             for EventRange { segment, from, to } in batch {
                 ranges.extend_from_slice(&[segment.0, from, to]);
             }
-            sink.send(exchange.0, ranges, is_page_hidden)
+            sink.send_batch(exchange.0, ranges, is_page_hidden)
         }
         Effect::Accepted(segment) => sink.accepted(segment.0),
         Effect::Delivered { events, status, attempts } => {
@@ -102,7 +92,7 @@ pub(super) fn push(sink: &OutboxSink, effect: Effect) -> Result<(), JsValue> {
     }
 }
 
-fn push_write(sink: &OutboxSink, Write { put, remove, dead_put }: &Write) -> Result<(), JsValue> {
+fn push_write(sink: &Effects, Write { put, remove, dead_put }: &Write) -> Result<(), JsValue> {
     let (mut puts, mut removes, mut dead_puts) = (Vec::new(), Vec::new(), Vec::new());
     for Put { segment, indices, .. } in put {
         let indices = indices.as_deref().unwrap_or_default();

@@ -3,9 +3,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { CloudEvent, memoryStore, Publisher } from "eventferry";
 import { publish } from "../../dist/entries/node/internals.js";
-import { OUTBOX_INPUTS } from "../../dist/engine/generated/tables.js";
+import { OUTBOX_INPUTS, OUTBOX_LIST_INPUTS } from "../../dist/engine/generated/tables.js";
 
-const INPUT_NAMES = Object.keys(OUTBOX_INPUTS);
+const INPUT_NAMES = { input: Object.keys(OUTBOX_INPUTS), input_list: Object.keys(OUTBOX_LIST_INPUTS) };
 
 /** Records the methods and inputs of outboxes, in `calls`. */
 function recordCalls(t) {
@@ -15,7 +15,7 @@ function recordCalls(t) {
     const { value } = Object.getOwnPropertyDescriptor(prototype, name);
     if (name === "constructor" || name === "free" || typeof value !== "function") continue;
     t.mock.method(prototype, name, function (...args) {
-      calls.push(name === "input" ? INPUT_NAMES[args[0]] : name);
+      calls.push(INPUT_NAMES[name]?.[args[0]] ?? name);
       return value.apply(this, args);
     });
   }

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { FerryError } from "eventferry";
-import { OUTBOX_INPUTS } from "../../dist/engine/generated/tables.js";
+import { OUTBOX_INPUTS, OUTBOX_LIST_INPUTS } from "../../dist/engine/generated/tables.js";
 import { arenaOf, keepArena } from "../../dist/outbox/arena.js";
 import { Delivery } from "../../dist/outbox/delivery.js";
 import { FlushedSegments } from "../../dist/outbox/flushed-segments.js";
@@ -35,7 +35,7 @@ function segmentOf(...ids) {
   });
 }
 
-const INPUT_NAMES = Object.keys(OUTBOX_INPUTS);
+const INPUT_NAMES = { input: Object.keys(OUTBOX_INPUTS), input_list: Object.keys(OUTBOX_LIST_INPUTS) };
 
 /** A machine that records what it is told. `answers`: of its questions. */
 function machineOf(answers = {}) {
@@ -46,7 +46,8 @@ function machineOf(answers = {}) {
       get:
         (_, name) =>
         (...args) => {
-          calls.push(name === "input" ? [INPUT_NAMES[args[0]], ...args.slice(1)] : [name, ...args]);
+          const input = INPUT_NAMES[name]?.[args[0]];
+          calls.push(input ? [input, ...args.slice(1)] : [name, ...args]);
           return answers[name]?.(...args);
         },
     },
@@ -245,7 +246,7 @@ test("news of other tabs wait until the machine has forgotten the segment", () =
   assert.deepEqual(machine.calls, []);
   isLeader = true;
   elsewhere.onMessage({ key: "scope.a", ids: ["b"], status: 202 });
-  assert.deepEqual(machine.calls.pop(), ["delivered_elsewhere", 7, 1, new Uint32Array([1]), 202]);
+  assert.deepEqual(machine.calls.pop(), ["deliveredElsewhere", 7, 1, 202, new Uint32Array([1])]);
   segments.forget(1, true);
   elsewhere.onEvicted(segment);
   assert.deepEqual(machine.calls.pop(), ["settledElsewhere", 7, 1, 1, 0, 10]);

@@ -5,7 +5,8 @@ use std::fs;
 
 use eventferry::base::error::{Code, Culprit};
 use eventferry::boundary::numbers::{
-    CLASSIFIER_NAMES, COUNTER_NAMES, FAILURE_NAMES, OUTBOX_CLASSIFIER_NAMES, OUTBOX_INPUT_NAMES, POLICY_NAMES,
+    CLASSIFIER_NAMES, COUNTER_NAMES, FAILURE_NAMES, OUTBOX_CLASSIFIER_NAMES, OUTBOX_INPUT_NAMES,
+    OUTBOX_LIST_INPUT_NAMES, POLICY_NAMES,
 };
 use eventferry::boundary::options::{
     CALLS_OPTIONS, NumberOption, OUTBOX_OPTIONS, STREAM_NUMBERS, STREAM_TEXTS,
@@ -59,6 +60,11 @@ fn tables() -> String {
             OUTBOX_CLASSIFIER_NAMES,
         ),
         numbers("The inputs of an outbox that have only numbers.", "OUTBOX_INPUTS", OUTBOX_INPUT_NAMES),
+        numbers(
+            "The inputs of an outbox that have or give a list of numbers.",
+            "OUTBOX_LIST_INPUTS",
+            OUTBOX_LIST_INPUT_NAMES,
+        ),
         list("The counters of an outbox, in the order of their numbers.", "COUNTERS", quoted(COUNTER_NAMES)),
         list(
             "The options of calls, and the integers that each accepts.",

@@ -115,6 +115,15 @@ export const OUTBOX_INPUTS = {
   notSent: 17,
 } as const;
 
+/** The inputs of an outbox that have or give a list of numbers. */
+export const OUTBOX_LIST_INPUTS = {
+  commit: 0,
+  uncommit: 1,
+  movedAway: 2,
+  deliveredElsewhere: 3,
+  responseEach: 4,
+} as const;
+
 /** The counters of an outbox, in the order of their numbers. */
 export const COUNTERS = [
   "accepted",

@@ -17,14 +17,14 @@ impl Outbox {
         &mut self,
         now: Moment,
         exchange: ExchangeId,
-        statuses: &[u16],
+        statuses: &[u32],
         retry_after: Option<Millis>,
     ) {
         let Some(sent) = self.finish(exchange) else { return };
         self.now = self.now.max(now);
         self.delivery.breaker.note_blocked(false);
         // An event without a status was not accepted, as far as is known.
-        let answer = |index: usize| classify_status(statuses.get(index).copied().unwrap_or(0));
+        let answer = |index: usize| classify_status(statuses.get(index).map_or(0, |status| *status as u16));
         self.apply_each(&sent, &answer, retry_after);
         self.advance(now);
     }

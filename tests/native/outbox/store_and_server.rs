@@ -118,7 +118,7 @@ impl World {
         } else if rates.max_events.is_some_and(|max| events.len() > max) {
             answer(self, ServerAnswer::All(Ok(Response::new(413))));
         } else if self.chance(rates.partial) {
-            let statuses: Vec<u16> = events
+            let statuses: Vec<u32> = events
                 .iter()
                 .map(|no| {
                     if self.rejected.contains(no) {

@@ -68,7 +68,7 @@ pub(super) enum Occurrence {
 #[derive(Clone, Debug)]
 pub(super) enum ServerAnswer {
     All(Result<Response, Failure>),
-    Each(Vec<u16>),
+    Each(Vec<u32>),
 }
 
 /// How often operations fail, in percent.
