@@ -15,7 +15,7 @@ const PANICS = new RegExp(
     "^std::panicking::",
     "<std::panicking::",
     "^<(?:core::ops::range::Range<usize>|char) as core::fmt::Debug>::fmt",
-    "^std::alloc::rust_oom",
+    "^std::alloc::(?:rust_oom|default_alloc_error_hook)",
     "::rust_begin_unwind$",
     "::rust_panic$",
     "::__rust_abort$",
@@ -30,8 +30,24 @@ const PANICS = new RegExp(
   ].join("|"),
 );
 
+/**
+ * What formats the place of a panic: a file and two numbers, in a string. Left out where nothing else calls it. A text that is
+ * formatted elsewhere is written by one of these too.
+ */
+const FORMATTING = new RegExp(
+  [
+    "^core::fmt::write$",
+    "^<core::fmt::Formatter>::pad",
+    "^<(?:u32|&str) as core::fmt::Display>::fmt$",
+    "^<alloc::string::String as core::fmt::Write>::write_",
+  ].join("|"),
+);
+
 /** No variables, `unreachable`, `end`. */
 const TRAP = [0, 0x00, 0x0b];
+
+/** `call` and `return_call`. */
+const CALLS = [0x10, 0x12];
 
 const CUSTOM = 0;
 const IMPORT = 2;
@@ -46,9 +62,16 @@ export function trapAtPanics(wasm) {
   const replaced = [];
   const replacedSections = sections.map((section) => {
     if (section.id !== CODE) return section;
-    const functions = functionBodies(section.content).map((body, index) => {
-      const name = names.get(firstFunction + index) ?? "";
-      if (!PANICS.test(name)) return body;
+    const all = functionBodies(section.content).map((body, index) => {
+      const number = firstFunction + index;
+      return { body, number, name: names.get(number) ?? "" };
+    });
+    const live = all.filter(({ name }) => !PANICS.test(name));
+    const formatting = live.filter(({ name }) => FORMATTING.test(name));
+    const others = Buffer.concat(live.filter(({ name }) => !FORMATTING.test(name)).map(({ body }) => body));
+    const formats = formatting.some(({ number }) => CALLS.some((call) => others.includes(bytesOf(call, number))));
+    const functions = all.map(({ body, name }) => {
+      if (!PANICS.test(name) && (formats || !FORMATTING.test(name))) return body;
       replaced.push(name);
       return Buffer.from(TRAP);
     });
@@ -59,6 +82,11 @@ export function trapAtPanics(wasm) {
     return { id: CODE, content };
   });
   return { wasm: withSections(wasm, replacedSections), replaced };
+}
+
+/** A call in the binary format. The same bytes in the middle of something else only keep what nobody calls. */
+function bytesOf(call, number) {
+  return Buffer.concat([Buffer.from([call]), encoded(number)]);
 }
 
 /** How many functions are imported: they come before the others. */

@@ -58,8 +58,25 @@ test("what only the message of a panic calls is not kept by a table of functions
     (func $"${payload}" (call $"core::fmt::write"))
     (func $"<char as core::fmt::Debug>::fmt" (call $"core::fmt::write"))
     (func $"<u32 as core::fmt::Display>::fmt" (call $"core::fmt::write"))
-    (func $"core::fmt::write"))`;
+    (func $"core::fmt::write")
+    (func (export "format") (call $"core::fmt::write")))`;
   assert.deepEqual(trapAtPanics(assemble(t, text)).replaced, [payload, "<char as core::fmt::Debug>::fmt"]);
+});
+
+test("what formats the place of a panic traps too, unless something else formats a text with it", (t) => {
+  const NAMES = ["<u32 as core::fmt::Display>::fmt", "<core::fmt::Formatter>::pad_integral", "core::fmt::write"];
+  const [number, pad, write] = NAMES;
+  const text = (caller) => `(module
+    (table 1 funcref)
+    (elem (i32.const 0) $"${number}")
+    (func $"${number}" (call $"${pad}"))
+    (func $"${pad}" (call $"${write}"))
+    (func $"core::panicking::panic_fmt" (call $"${write}") (unreachable))
+    (func $"${write}")
+    ${caller})`;
+  const replacedWith = (caller) => trapAtPanics(assemble(t, text(caller))).replaced;
+  assert.deepEqual(replacedWith(""), [number, pad, "core::panicking::panic_fmt", write]);
+  for (const name of NAMES) assert.deepEqual(replacedWith(`(func (call $"${name}"))`), ["core::panicking::panic_fmt"]);
 });
 
 test("a module that imports what the build step does not know is refused, not changed", (t) => {
