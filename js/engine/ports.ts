@@ -3,7 +3,7 @@
  * times are in milliseconds; `now` is monotonic.
  */
 import type { Bytes } from "../platform/bytes.js";
-import type { OUTBOX_INPUTS, OUTBOX_LIST_INPUTS } from "./generated/tables.js";
+import type { OUTBOX_INPUTS, OUTBOX_LIST_INPUTS, STREAM_INPUTS, STREAM_TEXT_INPUTS } from "./generated/tables.js";
 import type { Glue } from "./module.js";
 import type { TextExports } from "./text-module.js";
 
@@ -12,12 +12,15 @@ export {
   CLASSIFIERS,
   COUNTERS,
   FAILURE,
+  MARKS_INPUTS,
   OUTBOX_CLASSIFIERS,
   OUTBOX_INPUTS,
   OUTBOX_LIST_INPUTS,
   OUTBOX_OPTIONS,
   POLICIES,
+  STREAM_INPUTS,
   STREAM_NUMBERS,
+  STREAM_TEXT_INPUTS,
   STREAM_TEXTS,
 } from "./generated/tables.js";
 
@@ -109,8 +112,8 @@ export interface StreamsGlue extends Glue<{ readonly memory: { readonly buffer: 
 export interface Port {
   /** Time has passed. */
   tick(now: number): void;
-  /** An exchange ended with a response. `retryAfterMs` -1: none. */
-  response(now: number, id: number, status: number, retryAfterMs: number, headers: string, body: Uint8Array): void;
+  /** An exchange ended with a response. `retryAfterMs` -1: none. A stream has `response_and_taken` in its place. */
+  response?(now: number, id: number, status: number, retryAfterMs: number, headers: string, body: Uint8Array): void;
   /** An exchange ended without a response. `reason`: a value of `FAILURE`. */
   failure(now: number, id: number, reason: number): void;
   /** Releases the machine. */
@@ -118,7 +121,7 @@ export interface Port {
 }
 
 /** The machine that makes calls, see `src/wasm/calls.rs`. */
-export interface CallsPort extends Port {
+export interface CallsPort extends Required<Port> {
   /** A `GET` has no body. */
   send(
     now: number,
@@ -185,7 +188,7 @@ type OutboxListInputsByNumber = {
 };
 
 /** The machine of an outbox, see `src/wasm/outbox.rs`. */
-export interface OutboxPort extends Port {
+export interface OutboxPort extends Required<Port> {
   /** An input that has only numbers, see `src/outbox/machine`. Returns a number if one is named there, otherwise 0. */
   input<Input extends keyof OutboxInputsByNumber>(
     input: Input,
@@ -278,36 +281,67 @@ export type StreamEffects<Text = Uint8Array> = {
 /** The effects of a login, which only Salesforce has. */
 export type LoginEffects = Pick<StreamEffects, "granted" | "sign" | "refresh_token">;
 
-/**
- * The port of a stream, see `src/wasm/stream.rs`. A method that returns a number returns the id of the operation, whose
- * outputs wait for the next input.
- */
-export interface StreamPort extends Port {
-  open(now: number): number;
-  subscribe(now: number, channel: string): number;
-  /** `channels`: see `joinedTexts`. Returns the operation of the first channel; those of the others follow. */
-  subscribe_together(now: number, channels: string): number;
-  probe(now: number): number;
+/** What the inputs of a stream have that consist of numbers, beside the time. */
+interface StreamInputs {
+  open: [];
+  probe: [];
   /** The network is back, or the computer has slept; if that is not certain, the page is visible again. */
-  network_changed(now: number, isCertain: boolean): void;
-  unsubscribe(now: number, channel: string, all: boolean): number;
-  publish(now: number, channel: string, data: string): number;
+  networkChanged: [isCertain: boolean];
+  /** Sets the Unix time at the zero of `now`. */
+  setClock: [epochUnixMs: number];
+  /** The consumer has taken messages. Returns how many more it must take before polling goes on. */
+  taken: [count: number];
+  /** The JWT could not be signed. */
+  notSigned: [];
+  close: [];
+  socketOpened: [id: number];
+  socketClosed: [id: number, code: number];
+}
+
+/** The texts that the other inputs of a stream have; the second may be empty. */
+interface StreamTextInputs {
+  subscribe: [channel: string, _: ""];
+  /** `channels`: see `joinedTexts`. Returns the operation of the first channel; those of the others follow. */
+  subscribeTogether: [channels: string, _: ""];
+  /** Removes one subscription to a channel. */
+  unsubscribe: [channel: string, _: ""];
+  /** Removes all subscriptions to a channel. */
+  unsubscribeAll: [channel: string, _: ""];
+  publish: [channel: string, data: string];
+  /** Sets the replay id after which the next subscription to a channel starts. */
+  setReplayId: [channel: string, id: string];
+  /** Provides credentials: header lines, with Salesforce an access token. */
+  authorize: [credentials: string, _: ""];
+  /** Reports that there are no credentials. That ends the session, but with Salesforce it asks again. */
+  unauthorized: [message: string, _: ""];
+  /** Provides a signed JWT. */
+  signed: [assertion: string, _: ""];
+}
+
+/** The same by the numbers of the inputs. */
+type StreamInputsByNumber = { [Name in keyof StreamInputs as (typeof STREAM_INPUTS)[Name]]: StreamInputs[Name] };
+type StreamTextInputsByNumber = {
+  [Name in keyof StreamTextInputs as (typeof STREAM_TEXT_INPUTS)[Name]]: StreamTextInputs[Name];
+};
+
+/** The port of a stream, see `src/wasm/stream.rs`. The outputs of an input that starts an operation wait for the next input. */
+export interface StreamPort extends Port {
+  /** An input that has only numbers. Returns its operation, or what is named there. */
+  input<Input extends keyof StreamInputsByNumber>(
+    input: Input,
+    now: number,
+    ...numbers: StreamInputsByNumber[Input]
+  ): number;
+  /** An input that has texts. Returns its operation. */
+  input_texts<Input extends keyof StreamTextInputsByNumber>(
+    input: Input,
+    now: number,
+    ...texts: StreamTextInputsByNumber[Input]
+  ): number;
   /** The channels that the server has accepted. */
   subscriptions(): string[];
   /** The name of the transport in use. */
   transport(): string;
-  /** Sets the replay id after which the next subscription to a channel starts. */
-  set_replay_id(now: number, channel: string, id: string): void;
-  /** Sets the Unix time at the zero of `now`. */
-  set_clock(now: number, epochUnixMs: number): void;
-  /** Provides credentials: header lines, with Salesforce an access token. */
-  authorize(now: number, credentials: string): void;
-  /** Reports that there are no credentials. That ends the session, but with Salesforce it asks again. */
-  unauthorized(now: number, message: string): void;
-  /** Provides a signed JWT; `undefined` if signing failed. */
-  signed(now: number, assertion: string | undefined): void;
-  /** The consumer has taken messages. Returns how many more it must take before polling goes on. */
-  taken(now: number, count: number): number;
   /** The address of a buffer for the body of the next response, valid until the next call. */
   body_buffer(len: number): number;
   /** `taken` and `response` in one call. The body is in `body_buffer`. */
@@ -319,10 +353,7 @@ export interface StreamPort extends Port {
     retryAfterMs: number,
     headers: string,
   ): void;
-  close(now: number): void;
-  socket_opened(now: number, id: number): void;
   socket_text(now: number, id: number, text: Uint8Array): void;
-  socket_closed(now: number, id: number, code: number): void;
 }
 
 /** The effects of replay positions, by the names of `MarksEffects` in `src/wasm/marks.rs`. */
@@ -333,17 +364,20 @@ export type MarksEffects = {
 
 /** The port of replay positions, see `src/wasm/marks.rs`. Each method but `free` runs the effects that are due. */
 export interface MarksPort {
-  received(channel: string, replayId: string | undefined, date: string | undefined): number;
-  handled(channel: string, replayId: string, date: string | undefined): number;
-  /** `received`: the operation of its hand-over, or 0. */
-  acked(received: number, channel: string, replayId: string, date: string | undefined): number;
-  flush(): number;
+  /** Starts an operation: a value of `MARKS_INPUTS`. `received`: the operation of the hand-over of a message, or 0. */
+  input(
+    input: number,
+    received: number,
+    channel: string,
+    replayId: string | undefined,
+    date: string | undefined,
+  ): number;
   saved(isSaved: boolean): void;
   free(): void;
 }
 
 /** The port of a GlassFlow sink, see `src/wasm/glassflow.rs`. */
-export interface PipelineSinkPort extends Port {
+export interface PipelineSinkPort extends Required<Port> {
   consume(now: number, isFailed: boolean, timeoutMs: number): number;
   cancel(op: number): void;
   close(): void;

@@ -127,7 +127,7 @@ export class Pump<P extends Port, G extends Glue = Glue> {
       this.sendInBackground((port, now) => {
         if (report) report(port, now, outcome);
         else if (outcome.kind === "response")
-          port.response(now, id, outcome.status, outcome.retryAfterMs, outcome.headers, joined(outcome.chunks));
+          port.response!(now, id, outcome.status, outcome.retryAfterMs, outcome.headers, joined(outcome.chunks));
         else port.failure(now, id, FAILURE[outcome.reason]);
       });
       this.cause = undefined;

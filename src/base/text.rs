@@ -3,7 +3,20 @@
 
 /// Puts texts together. Formatting takes 5 KB of each module that has it.
 pub fn join(parts: &[&str]) -> String {
-    parts.concat()
+    join_with(parts, "")
+}
+
+/// Puts texts together, with a separator between them.
+pub fn join_with<T: AsRef<str>>(parts: &[T], separator: &str) -> String {
+    let mut joined =
+        String::with_capacity(parts.iter().map(|part| part.as_ref().len() + separator.len()).sum());
+    for (at, part) in parts.iter().enumerate() {
+        if at > 0 {
+            joined.push_str(separator);
+        }
+        joined.push_str(part.as_ref());
+    }
+    joined
 }
 
 const DIGITS: &str = "0123456789";
@@ -34,6 +47,23 @@ pub fn split_once<'a>(text: &'a str, separator: &str) -> Option<(&'a str, &'a st
     Some((before, rest.get(separator.len()..)?))
 }
 
+/// What is before the last `separator`, an ASCII character, and what is after it.
+pub fn rsplit_once(text: &str, separator: u8) -> Option<(&str, &str)> {
+    let at = text.bytes().rposition(|byte| byte == separator)?;
+    Some((text.get(..at)?, text.get(at + 1..)?))
+}
+
+/// What is before the first of these ASCII characters, and the rest, which starts with it; or all, and nothing.
+pub fn split_before<'a>(text: &'a str, stops: &[u8]) -> (&'a str, &'a str) {
+    let end = text.bytes().position(|byte| stops.contains(&byte)).unwrap_or(text.len());
+    text.split_at_checked(end).unwrap_or((text, ""))
+}
+
+/// The first characters of a text, without those that control a terminal.
+pub fn printable(text: &str, max_chars: usize) -> String {
+    text.chars().filter(|char| !char.is_control()).take(max_chars).collect()
+}
+
 /// The text with `other` in place of each `part`. An empty `part` changes nothing.
 pub fn replace(text: &str, part: &str, other: &str) -> String {
     let mut replaced = String::new();
@@ -62,10 +92,27 @@ mod tests {
                 assert_eq!(find(text, part), text.find(part), "{text} {part}");
                 assert_eq!(contains(text, part), text.contains(part), "{text} {part}");
                 assert_eq!(split_once(text, part), text.split_once(part), "{text} {part}");
+                assert_eq!(join(&[text, part, text]), [text, part, text].concat());
+                assert_eq!(join_with(&[text, part, text], part), [text, part, text].join(part));
                 let expected = if part.is_empty() { text.to_owned() } else { text.replace(part, "…") };
                 assert_eq!(replace(text, part, "…"), expected, "{text} {part}");
             }
         }
+    }
+
+    #[test]
+    fn texts_are_split_at_ascii_characters() {
+        for text in ["", ":", "a", "a:b:c", "é:é/é", ":/", "a/"] {
+            assert_eq!(rsplit_once(text, b':'), text.rsplit_once(':'), "{text}");
+            let (before, rest) = split_before(text, b":/");
+            assert_eq!(text.split([':', '/']).next(), Some(before), "{text}");
+            assert_eq!(join(&[before, rest]), text);
+        }
+    }
+
+    #[test]
+    fn a_text_is_cut_after_its_control_characters_are_left_out() {
+        assert_eq!(printable("a\u{1b}\né\u{85}c", 2), "aé");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //!
 //! Times are Unix times in milliseconds.
 
-use crate::base::text::{join, split_once};
+use crate::base::text::{contains, join, join_with, rsplit_once, split_before, split_once};
 use crate::base::timestamp::read_http_date;
 
 /// The cookies of one client, oldest first.
@@ -54,7 +54,8 @@ impl CookieJar {
     pub fn header(&self, url: &str, now: u64) -> String {
         let target = UrlParts::of(url);
         let sendable = self.0.iter().filter(|cookie| cookie.matches(&target, now));
-        sendable.map(|cookie| join(&[&cookie.name, "=", &cookie.value])).collect::<Vec<_>>().join("; ")
+        let pairs: Vec<String> = sendable.map(|cookie| join(&[&cookie.name, "=", &cookie.value])).collect();
+        join_with(&pairs, "; ")
     }
 
     /// Removes all cookies.
@@ -66,8 +67,8 @@ impl CookieJar {
 impl Cookie {
     fn parse(url: &str, line: &str, now: u64) -> Option<Self> {
         let target = UrlParts::of(url);
-        let mut parts = line.split(';').map(str::trim_ascii);
-        let (name, value) = parts.next()?.split_once('=')?;
+        let (pair, mut rest) = split_before(line, b";");
+        let (name, value) = split_once(pair, "=")?;
         let mut cookie = Self {
             name: name.trim_ascii().to_owned(),
             value: value.trim_ascii().to_owned(),
@@ -78,20 +79,24 @@ impl Cookie {
             expires_at_ms: None,
         };
         // The default path is the directory of the request (RFC 6265, section 5.1.4).
-        if let Some((folder, _)) = target.path.rsplit_once('/')
+        if let Some((folder, _)) = rsplit_once(target.path, b'/')
             && !folder.is_empty()
         {
             cookie.path = folder.to_owned();
         }
         let mut has_max_age = false;
-        for part in parts {
-            let (key, value) = part.split_once('=').unwrap_or((part, ""));
+        while let Some(attribute) = rest.strip_prefix(';') {
+            let part;
+            (part, rest) = split_before(attribute, b";");
+            let part = part.trim_ascii();
+            let (key, value) = split_once(part, "=").unwrap_or((part, ""));
             match key.trim_ascii().to_ascii_lowercase().as_str() {
                 "path" if value.starts_with('/') => cookie.path = value.to_owned(),
                 "domain" => {
                     let domain = value.trim_start_matches('.').to_ascii_lowercase();
                     if !domain.is_empty() {
-                        if !is_within(target.host, &domain) || !domain.contains('.') && domain != target.host
+                        if !is_within(target.host, &domain)
+                            || !contains(&domain, ".") && domain != target.host
                         {
                             return None;
                         }
@@ -145,10 +150,9 @@ impl<'a> UrlParts<'a> {
     /// The parts of a normalized URL: lower-case host, no user name.
     fn of(url: &'a str) -> Self {
         let (scheme, rest) = split_once(url, "://").unwrap_or_default();
-        let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-        let (authority, path) = rest.split_at_checked(end).unwrap_or((rest, ""));
-        let path = path.split(['?', '#']).next().unwrap_or_default();
-        let host = match authority.rsplit_once(':') {
+        let (authority, path) = split_before(rest, b"/?#");
+        let (path, _) = split_before(path, b"?#");
+        let host = match rsplit_once(authority, b':') {
             // The colons of an IPv6 address are not followed by digits alone.
             Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
             _ => authority,
@@ -165,14 +169,14 @@ impl<'a> UrlParts<'a> {
 fn split_set_cookie(header: &str) -> Vec<&str> {
     let mut found = Vec::new();
     let mut start = 0;
-    for (at, _) in header.match_indices(',') {
+    for (at, byte) in header.bytes().enumerate() {
+        if byte != b',' {
+            continue;
+        }
         let rest = header.get(at + 1..).unwrap_or_default();
-        let end = rest.find(['=', ';', ',']).unwrap_or(rest.len());
-        let is_name = rest.get(end..).is_some_and(|rest| rest.starts_with('='))
-            && rest
-                .get(..end)
-                .is_some_and(|name| !name.trim_ascii().is_empty() && !name.trim_ascii().contains(' '));
-        if is_name {
+        let (name, rest) = split_before(rest, b"=;,");
+        let name = name.trim_ascii();
+        if rest.starts_with('=') && !name.is_empty() && !contains(name, " ") {
             found.extend(header.get(start..at));
             start = at + 1;
         }

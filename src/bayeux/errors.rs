@@ -5,7 +5,7 @@ use core::ops::{Deref, DerefMut};
 use super::message::Reply;
 use super::wire::{ErrorField, MessageKind};
 use crate::base::error::{Code, Error};
-use crate::base::text::{contains, decimal, join};
+use crate::base::text::{contains, decimal, join, join_with, printable};
 use crate::base::time::Millis;
 
 /// Why an operation was rejected, a session ended, or a retry is needed. It is passed on more often than it is read, so it is
@@ -52,7 +52,7 @@ impl SessionError {
     /// The server refused `what` with that `error` field.
     #[cold]
     pub fn refused(code: Code, what: &str, error_field: &str) -> Self {
-        let cut: String = error_field.chars().filter(|char| !char.is_control()).take(500).collect();
+        let cut = printable(error_field, 500);
         let reason = if cut.is_empty() { "it gave no reason" } else { &cut };
         let mut error = Self::new(code, join(&["the server refused ", what, ": ", reason]));
         error.status = ErrorField::parse(error_field).code;
@@ -152,7 +152,7 @@ impl SessionError {
 
     #[cold]
     pub(crate) fn no_common_transport(offered: &[String]) -> Self {
-        let offered = offered.join(", ");
+        let offered = join_with(offered, ", ");
         Self::new(
             Code::Rejected,
             join(&["the server supports none of the configured transports; it offers ", &offered]),

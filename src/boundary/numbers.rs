@@ -102,6 +102,86 @@ numbered! {
     }
 }
 
+/// An input of a stream that has only numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "`StreamInputs` of `js/engine/ports.ts` has their documentation")]
+pub enum StreamInput {
+    Open,
+    Probe,
+    NetworkChanged,
+    SetClock,
+    Taken,
+    NotSigned,
+    Close,
+    SocketOpened,
+    SocketClosed,
+}
+
+numbered! {
+    /// The inputs of a stream that have only numbers. One export has them all, as with [`OUTBOX_INPUTS`].
+    STREAM_INPUTS: StreamInput, STREAM_INPUT_NAMES {
+        "open" => StreamInput::Open;
+        "probe" => StreamInput::Probe;
+        "networkChanged" => StreamInput::NetworkChanged;
+        "setClock" => StreamInput::SetClock;
+        "taken" => StreamInput::Taken;
+        "notSigned" => StreamInput::NotSigned;
+        "close" => StreamInput::Close;
+        "socketOpened" => StreamInput::SocketOpened;
+        "socketClosed" => StreamInput::SocketClosed;
+    }
+}
+
+/// An input of a stream that has texts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "`StreamTextInputs` of `js/engine/ports.ts` has their documentation")]
+pub enum StreamTextInput {
+    Subscribe,
+    SubscribeTogether,
+    Unsubscribe,
+    UnsubscribeAll,
+    Publish,
+    SetReplayId,
+    Authorize,
+    Unauthorized,
+    Signed,
+}
+
+numbered! {
+    /// The inputs of a stream that have one or two texts.
+    STREAM_TEXT_INPUTS: StreamTextInput, STREAM_TEXT_INPUT_NAMES {
+        "subscribe" => StreamTextInput::Subscribe;
+        "subscribeTogether" => StreamTextInput::SubscribeTogether;
+        "unsubscribe" => StreamTextInput::Unsubscribe;
+        "unsubscribeAll" => StreamTextInput::UnsubscribeAll;
+        "publish" => StreamTextInput::Publish;
+        "setReplayId" => StreamTextInput::SetReplayId;
+        "authorize" => StreamTextInput::Authorize;
+        "unauthorized" => StreamTextInput::Unauthorized;
+        "signed" => StreamTextInput::Signed;
+    }
+}
+
+/// An input of the replay positions that starts an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "`Input` of `salesforce::marks` has their documentation")]
+pub enum MarksInput {
+    Received,
+    Handled,
+    Acked,
+    Flush,
+}
+
+numbered! {
+    /// The inputs of the replay positions that start an operation.
+    MARKS_INPUTS: MarksInput, MARKS_INPUT_NAMES {
+        "received" => MarksInput::Received;
+        "handled" => MarksInput::Handled;
+        "acked" => MarksInput::Acked;
+        "flush" => MarksInput::Flush;
+    }
+}
+
 /// Which function classifies the responses to calls; `src/wasm/calls.rs` has the functions.
 pub const CLASSIFIER_NAMES: &[&str] = &["webhook", "eventsProtocol"];
 

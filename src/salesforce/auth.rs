@@ -5,7 +5,7 @@ use crate::base::error::{Code, Error};
 use crate::base::http::{Failure, Request, Response};
 use crate::base::json::find::{Document, write_string};
 use crate::base::secret::Secret;
-use crate::base::text::{contains, decimal, join, replace};
+use crate::base::text::{contains, decimal, join, printable, replace};
 use crate::base::time::Millis;
 use crate::bayeux::errors::SessionError;
 use crate::engine::classify::{self, ResponseClass};
@@ -201,8 +201,7 @@ pub fn read_token_response(
             let is_rate_limit = kind == "rate_limit_exceeded";
             let is_passing = is_rate_limit || is_passing(&kind, &description);
             let text = if description.is_empty() { kind } else { join(&[&kind, ": ", &description]) };
-            let text: String =
-                flow.redact(text).chars().filter(|char| !char.is_control()).take(300).collect();
+            let text = printable(&flow.redact(text), 300);
             let code = match (is_rate_limit, is_passing) {
                 (true, _) => Code::RateLimited,
                 (false, true) => Code::Unavailable,

@@ -4,7 +4,7 @@
 //! over https it goes only over https, to the host of the login, to the hosts of Salesforce, and to those that
 //! the application has allowed.
 
-use crate::base::text::split_once;
+use crate::base::text::{contains, rsplit_once, split_before, split_once};
 
 /// The domains under which Salesforce runs instances and sites: the list of domains to allow in "Allow the
 /// Required Domains" of its help, without those for content of users.
@@ -58,17 +58,16 @@ impl Origin {
     fn of(url: &str) -> Option<Self> {
         let (scheme, rest) = split_once(url, "://")?;
         let is_https = scheme.eq_ignore_ascii_case("https");
-        if !is_https && !scheme.eq_ignore_ascii_case("http") || rest.contains('\\') {
+        if !is_https && !scheme.eq_ignore_ascii_case("http") || contains(rest, "\\") {
             return None;
         }
-        let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-        let authority = rest.get(..end)?;
-        let host = match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        let (authority, _) = split_before(rest, b"/?#");
+        let host = match authority.strip_prefix('[').and_then(|rest| split_once(rest, "]")) {
             Some((address, _)) => address,
-            None => authority.split_once(':').map_or(authority, |(host, _)| host),
+            None => split_before(authority, b":").0,
         };
-        let port = authority.rsplit_once(']').map_or(authority, |(_, rest)| rest);
-        let port = port.split_once(':').map_or("", |(_, port)| port);
+        let port = rsplit_once(authority, b']').map_or(authority, |(_, rest)| rest);
+        let port = split_once(port, ":").map_or("", |(_, port)| port);
         let is_host = !host.is_empty()
             && host
                 .bytes()

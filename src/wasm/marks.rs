@@ -6,7 +6,7 @@ use wasm_bindgen::prelude::wasm_bindgen;
 
 use crate::base::ids::{Counter, OpId};
 use crate::base::time::Moment;
-use crate::boundary::numbers::POLICIES;
+use crate::boundary::numbers::{MARKS_INPUTS, MarksInput, POLICIES};
 use crate::engine::machine::{Machine, Poll};
 use crate::salesforce::marks::{Input, Marks, Output, Policy, Position};
 
@@ -42,26 +42,28 @@ impl MarksPort {
         Self { marks: Marks::new(policy), ops: Counter::default(), effects }
     }
 
-    /// A message is about to be handed over. Without a replay id it has no position.
-    pub fn received(&mut self, channel: String, replay_id: Option<String>, date: Option<String>) -> u32 {
+    /// Starts an operation, by its place in `MARKS_INPUTS`, and returns it. A message without a replay id has no position.
+    /// `received` is the operation of the hand-over of an acknowledged message, or 0.
+    pub fn input(
+        &mut self,
+        input: usize,
+        received: u32,
+        channel: String,
+        replay_id: Option<String>,
+        date: Option<String>,
+    ) -> u32 {
+        let number = self.ops.advance();
+        let op = OpId(number);
         let position = replay_id.map(|replay_id| Position { channel, replay_id, date });
-        self.start(|op| Input::Received(op, position))
-    }
-
-    /// All listeners of a message are done.
-    pub fn handled(&mut self, channel: String, replay_id: String, date: Option<String>) -> u32 {
-        self.start(|op| Input::Handled(op, Position { channel, replay_id, date }))
-    }
-
-    /// A message is acknowledged. `received` is the operation of its hand-over, or 0.
-    pub fn acked(&mut self, received: u32, channel: String, replay_id: String, date: Option<String>) -> u32 {
-        let received = (received > 0).then_some(OpId(received));
-        self.start(|op| Input::Acked(op, received, Position { channel, replay_id, date }))
-    }
-
-    /// Saves what is still unsaved.
-    pub fn flush(&mut self) -> u32 {
-        self.start(Input::Flush)
+        self.handle(match (MARKS_INPUTS.get(input), position) {
+            (Some(MarksInput::Received), position) => Input::Received(op, position),
+            (Some(MarksInput::Handled), Some(position)) => Input::Handled(op, position),
+            (Some(MarksInput::Acked), Some(position)) => {
+                Input::Acked(op, (received > 0).then_some(OpId(received)), position)
+            }
+            _ => Input::Flush(op),
+        });
+        number
     }
 
     /// The end of a save.
@@ -71,12 +73,6 @@ impl MarksPort {
 }
 
 impl MarksPort {
-    fn start(&mut self, input: impl FnOnce(OpId) -> Input) -> u32 {
-        let op = self.ops.advance();
-        self.handle(input(OpId(op)));
-        op
-    }
-
     fn handle(&mut self, input: Input) {
         // Positions know no time.
         self.marks.handle(Moment::default(), input);

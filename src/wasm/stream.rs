@@ -15,6 +15,7 @@ use crate::bayeux::dialect::DefaultDialect;
 use crate::bayeux::errors::SessionError;
 use crate::bayeux::session::{Input, Probe, Session};
 use crate::bayeux::wire::without_filter;
+use crate::boundary::numbers::{STREAM_INPUTS, STREAM_TEXT_INPUTS, StreamInput, StreamTextInput};
 use crate::boundary::options::SEPARATOR;
 use crate::engine::machine::{Machine, Poll};
 use crate::salesforce::client as salesforce;
@@ -54,45 +55,72 @@ impl StreamPort {
         Self { stream, ops: Counter::default(), effects, body: Vec::new() }
     }
 
-    /// Opens the session.
-    pub fn open(&mut self, now: f64) -> u32 {
-        self.start(now, Input::Open)
+    /// Passes an input that has only numbers, by its place in `STREAM_INPUTS`, with what `StreamInputs` of
+    /// `js/engine/ports.ts` says. Returns its operation; without one, how many messages must be taken before
+    /// polling goes on.
+    pub fn input(&mut self, input: usize, now: f64, a: f64, b: f64) -> u32 {
+        let input = match STREAM_INPUTS.get(input) {
+            Some(StreamInput::Open) => return self.start(now, Input::Open),
+            Some(StreamInput::Probe) => return self.start(now, |op| Input::Probe(Probe::Asked(op))),
+            Some(StreamInput::NotSigned) => {
+                self.handle_salesforce(now, salesforce::Input::Signed(None));
+                return 0;
+            }
+            Some(StreamInput::NetworkChanged) => {
+                Input::Probe(if a != 0.0 { Probe::NetworkChanged } else { Probe::PageShown })
+            }
+            Some(StreamInput::SetClock) => Input::Clock { epoch_unix_ms: a as u64 },
+            Some(StreamInput::Taken) => Input::Taken(a as usize),
+            Some(StreamInput::SocketOpened) => Input::SocketOpened(a as u32),
+            Some(StreamInput::SocketClosed) => Input::SocketClosed(a as u32, b as u16),
+            Some(StreamInput::Close) | None => Input::Close,
+        };
+        self.handle(now, input);
+        self.session().excess_events() as u32
     }
 
-    /// Subscribes to a channel.
-    pub fn subscribe(&mut self, now: f64, channel: String) -> u32 {
-        self.start(now, |op| Input::Subscribe(op, channel))
-    }
-
-    /// Subscribes to several channels, which are separated by U+001E. Returns the first operation; those of the other channels follow.
-    pub fn subscribe_together(&mut self, now: f64, channels: &str) -> u32 {
-        let ops: Vec<(OpId, String)> =
-            channels.split(SEPARATOR).map(|channel| (OpId(self.ops.advance()), channel.to_owned())).collect();
-        let first = ops.first().map_or(0, |(op, _)| op.0);
-        self.pass(now, Input::SubscribeTogether(ops));
-        first
-    }
-
-    /// Checks the connection.
-    pub fn probe(&mut self, now: f64) -> u32 {
-        self.start(now, |op| Input::Probe(Probe::Asked(op)))
-    }
-
-    /// Reports that the network is back or that the computer has slept; otherwise, that the page is visible
-    /// again.
-    pub fn network_changed(&mut self, now: f64, is_certain: bool) {
-        let why = if is_certain { Probe::NetworkChanged } else { Probe::PageShown };
-        self.handle(now, Input::Probe(why));
-    }
-
-    /// Removes one subscription to a channel, or all of them.
-    pub fn unsubscribe(&mut self, now: f64, channel: String, all: bool) -> u32 {
-        self.start(now, |op| Input::Unsubscribe { op, channel, all })
-    }
-
-    /// Publishes a JSON text.
-    pub fn publish(&mut self, now: f64, channel: String, data: String) -> u32 {
-        self.start(now, |op| Input::Publish { op, channel, data })
+    /// Passes an input that has texts, by its place in `STREAM_TEXT_INPUTS`, with what `StreamTextInputs` of
+    /// `js/engine/ports.ts` says. Returns its operation; with several, the first, which the others follow.
+    pub fn input_texts(&mut self, input: usize, now: f64, text: String, other: String) -> u32 {
+        let is_salesforce = matches!(self.stream, Stream::Salesforce(_));
+        match STREAM_TEXT_INPUTS.get(input) {
+            Some(StreamTextInput::Subscribe) => return self.start(now, |op| Input::Subscribe(op, text)),
+            Some(StreamTextInput::SubscribeTogether) => return self.subscribe_together(now, &text),
+            Some(StreamTextInput::Unsubscribe) => {
+                return self.start(now, |op| Input::Unsubscribe { op, channel: text, all: false });
+            }
+            Some(StreamTextInput::UnsubscribeAll) => {
+                return self.start(now, |op| Input::Unsubscribe { op, channel: text, all: true });
+            }
+            Some(StreamTextInput::Publish) => {
+                return self.start(now, |op| Input::Publish { op, channel: text, data: other });
+            }
+            Some(StreamTextInput::SetReplayId) => {
+                self.handle(now, Input::SetPosition { channel: text, id: other });
+            }
+            Some(StreamTextInput::Authorize) => {
+                let credentials = Secret::new(text);
+                if is_salesforce {
+                    self.handle_salesforce(now, salesforce::Input::Token(Ok(credentials)));
+                } else {
+                    self.handle(now, Input::Authorize { headers: credentials, url: None });
+                }
+            }
+            Some(StreamTextInput::Unauthorized) => {
+                if is_salesforce {
+                    self.handle_salesforce(now, salesforce::Input::Token(Err(text)));
+                } else {
+                    let message = join(&["auth returned no credentials: ", &text]);
+                    let error = SessionError::new(Code::Unauthorized, message);
+                    self.handle(now, Input::Unauthorized { error, min_delay: None, is_final: true });
+                }
+            }
+            Some(StreamTextInput::Signed) => {
+                self.handle_salesforce(now, salesforce::Input::Signed(Some(text)));
+            }
+            None => {}
+        }
+        0
     }
 
     /// The name of the transport in use.
@@ -103,48 +131,6 @@ impl StreamPort {
     /// The channels that the server has accepted at least once and that are not unsubscribed.
     pub fn subscriptions(&self) -> Vec<String> {
         self.session().subscriptions().map(str::to_owned).collect()
-    }
-
-    /// Sets the id after which the next subscription to a channel starts.
-    pub fn set_replay_id(&mut self, now: f64, channel: String, id: String) {
-        self.handle(now, Input::SetPosition { channel, id });
-    }
-
-    /// Sets the Unix time at the zero of `now`.
-    pub fn set_clock(&mut self, now: f64, epoch_unix_ms: f64) {
-        self.handle(now, Input::Clock { epoch_unix_ms: epoch_unix_ms as u64 });
-    }
-
-    /// Provides credentials: header lines, with Salesforce an access token.
-    pub fn authorize(&mut self, now: f64, credentials: String) {
-        let credentials = Secret::new(credentials);
-        match &mut self.stream {
-            Stream::Salesforce(_) => self.handle_salesforce(now, salesforce::Input::Token(Ok(credentials))),
-            Stream::Bayeux(_) => self.handle(now, Input::Authorize { headers: credentials, url: None }),
-        }
-    }
-
-    /// Reports that there are no credentials. That ends the session, but with Salesforce it asks again.
-    pub fn unauthorized(&mut self, now: f64, message: String) {
-        match &mut self.stream {
-            Stream::Salesforce(_) => self.handle_salesforce(now, salesforce::Input::Token(Err(message))),
-            Stream::Bayeux(_) => {
-                let message = join(&["auth returned no credentials: ", &message]);
-                let error = SessionError::new(Code::Unauthorized, message);
-                self.handle(now, Input::Unauthorized { error, min_delay: None, is_final: true });
-            }
-        }
-    }
-
-    /// Provides the signed JWT; `None` if signing failed.
-    pub fn signed(&mut self, now: f64, assertion: Option<String>) {
-        self.handle_salesforce(now, salesforce::Input::Signed(assertion));
-    }
-
-    /// The consumer has taken or dropped messages. Returns how many more before polling goes on.
-    pub fn taken(&mut self, now: f64, count: u32) -> u32 {
-        self.handle(now, Input::Taken(count as usize));
-        self.session().excess_events() as u32
     }
 
     /// Makes a buffer for the body of the next response and returns its address, which is valid until the next
@@ -166,18 +152,8 @@ impl StreamPort {
         headers: String,
     ) {
         self.pass(now, Input::Taken(taken as usize));
-        let body = core::mem::take(&mut self.body);
-        self.response(now, id, status, after, headers, body);
-    }
-
-    /// Disconnects.
-    pub fn close(&mut self, now: f64) {
-        self.handle(now, Input::Close);
-    }
-
-    /// Reports that a socket is open.
-    pub fn socket_opened(&mut self, now: f64, id: u32) {
-        self.handle(now, Input::SocketOpened(id));
+        let response = response(status, after, headers, core::mem::take(&mut self.body));
+        self.handle(now, Input::Exchange(ExchangeId(id), Ok(response)));
     }
 
     /// Passes a frame of a socket.
@@ -185,20 +161,9 @@ impl StreamPort {
         self.handle(now, Input::SocketText(id, text));
     }
 
-    /// Reports that a socket was closed.
-    pub fn socket_closed(&mut self, now: f64, id: u32, code: u16) {
-        self.handle(now, Input::SocketClosed(id, code));
-    }
-
     /// Runs the timers that are due.
     pub fn tick(&mut self, now: f64) {
         self.handle(now, Input::Tick);
-    }
-
-    /// Passes the response of an exchange.
-    pub fn response(&mut self, now: f64, id: u32, status: u16, after: f64, headers: String, body: Vec<u8>) {
-        let response = response(status, after, headers, body);
-        self.handle(now, Input::Exchange(ExchangeId(id), Ok(response)));
     }
 
     /// Reports that an exchange failed.
@@ -267,6 +232,16 @@ impl StreamPort {
             // Pushing an effect cannot fail.
             drop(flow);
         }
+    }
+
+    fn subscribe_together(&mut self, now: f64, channels: &str) -> u32 {
+        let mut ops: Vec<(OpId, String)> = Vec::new();
+        for channel in channels.split(SEPARATOR) {
+            ops.push((OpId(self.ops.advance()), channel.to_owned()));
+        }
+        let first = ops.first().map_or(0, |(op, _)| op.0);
+        self.pass(now, Input::SubscribeTogether(ops));
+        first
     }
 
     /// Starts an operation, whose effects wait for the next input.

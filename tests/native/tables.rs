@@ -5,8 +5,8 @@ use std::fs;
 
 use eventferry::base::error::{Code, Culprit};
 use eventferry::boundary::numbers::{
-    CLASSIFIER_NAMES, COUNTER_NAMES, FAILURE_NAMES, OUTBOX_CLASSIFIER_NAMES, OUTBOX_INPUT_NAMES,
-    OUTBOX_LIST_INPUT_NAMES, POLICY_NAMES,
+    CLASSIFIER_NAMES, COUNTER_NAMES, FAILURE_NAMES, MARKS_INPUT_NAMES, OUTBOX_CLASSIFIER_NAMES,
+    OUTBOX_INPUT_NAMES, OUTBOX_LIST_INPUT_NAMES, POLICY_NAMES, STREAM_INPUT_NAMES, STREAM_TEXT_INPUT_NAMES,
 };
 use eventferry::boundary::options::{
     CALLS_OPTIONS, NumberOption, OUTBOX_OPTIONS, STREAM_NUMBERS, STREAM_TEXTS,
@@ -65,6 +65,9 @@ fn tables() -> String {
             "OUTBOX_LIST_INPUTS",
             OUTBOX_LIST_INPUT_NAMES,
         ),
+        numbers("The inputs of a stream that have only numbers.", "STREAM_INPUTS", STREAM_INPUT_NAMES),
+        numbers("The inputs of a stream that have texts.", "STREAM_TEXT_INPUTS", STREAM_TEXT_INPUT_NAMES),
+        numbers("The inputs of replay positions that start an operation.", "MARKS_INPUTS", MARKS_INPUT_NAMES),
         list("The counters of an outbox, in the order of their numbers.", "COUNTERS", quoted(COUNTER_NAMES)),
         list(
             "The options of calls, and the integers that each accepts.",

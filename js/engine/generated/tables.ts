@@ -124,6 +124,40 @@ export const OUTBOX_LIST_INPUTS = {
   responseEach: 4,
 } as const;
 
+/** The inputs of a stream that have only numbers. */
+export const STREAM_INPUTS = {
+  open: 0,
+  probe: 1,
+  networkChanged: 2,
+  setClock: 3,
+  taken: 4,
+  notSigned: 5,
+  close: 6,
+  socketOpened: 7,
+  socketClosed: 8,
+} as const;
+
+/** The inputs of a stream that have texts. */
+export const STREAM_TEXT_INPUTS = {
+  subscribe: 0,
+  subscribeTogether: 1,
+  unsubscribe: 2,
+  unsubscribeAll: 3,
+  publish: 4,
+  setReplayId: 5,
+  authorize: 6,
+  unauthorized: 7,
+  signed: 8,
+} as const;
+
+/** The inputs of replay positions that start an operation. */
+export const MARKS_INPUTS = {
+  received: 0,
+  handled: 1,
+  acked: 2,
+  flush: 3,
+} as const;
+
 /** The counters of an outbox, in the order of their numbers. */
 export const COUNTERS = [
   "accepted",

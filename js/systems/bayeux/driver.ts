@@ -15,7 +15,9 @@ import { optionNumbers, optionTexts } from "../../engine/machine-options.js";
 import {
   FAILURE,
   type LoginEffects,
+  STREAM_INPUTS,
   STREAM_NUMBERS,
+  STREAM_TEXT_INPUTS,
   STREAM_TEXTS,
   type StreamEffects,
   type StreamErrorParts,
@@ -74,14 +76,14 @@ export class StreamDriver {
     this.#options = options;
     const { listener, extensions } = options;
     this.#sockets = new Sockets(options.makeSocket ?? ((url) => new WebSocket(url)), {
-      onOpen: (id) => this.#pump.sendInBackground((port, now) => port.socket_opened(now, id)),
+      onOpen: (id) => this.#pump.sendInBackground((port, now) => void port.input(STREAM_INPUTS.socketOpened, now, id)),
       onText: (id, text) => {
         if (extensions) extensions.receive(-id, text, undefined, (changed) => this.#onFrame(id, text, changed));
         else this.#onSocketText(id, text);
       },
       onClose: (id, code, cause) => {
         this.#networkCause = cause;
-        this.#pump.sendInBackground((port, now) => port.socket_closed(now, id, code));
+        this.#pump.sendInBackground((port, now) => void port.input(STREAM_INPUTS.socketClosed, now, id, code));
       },
     });
     this.#pump = new Pump<StreamPort, StreamsGlue>({
@@ -131,9 +133,13 @@ export class StreamDriver {
         ended: (...error: StreamErrorParts) => this.#end(this.#error(...error)),
         need_credentials: (isRenewal: boolean) => {
           listener.credentials(isRenewal).then(
-            (headers) => this.send((port, now) => port.authorize(now, headers)),
+            (headers) =>
+              this.send((port, now) => void port.input_texts(STREAM_TEXT_INPUTS.authorize, now, headers, "")),
             (error: unknown) =>
-              this.send((port, now) => port.unauthorized(now, (error as Error)?.message ?? String(error))),
+              this.send((port, now) => {
+                const message = (error as Error)?.message ?? String(error);
+                port.input_texts(STREAM_TEXT_INPUTS.unauthorized, now, message, "");
+              }),
           );
         },
         socket_open: (id: number, url: string) => this.#sockets.open(id, url),
@@ -184,7 +190,7 @@ export class StreamDriver {
   #withClock(port: StreamPort): StreamPort {
     const tick = port.tick.bind(port);
     port.tick = (now) => {
-      if (this.#syncClock(port, now)) port.network_changed(now, true);
+      if (this.#syncClock(port, now)) port.input(STREAM_INPUTS.networkChanged, now, true);
       tick(now);
     };
     return port;
@@ -200,7 +206,7 @@ export class StreamDriver {
     if (Math.abs(epoch - this.#epoch) <= MAX_CLOCK_DRIFT_MS) return false;
     const hasSlept = epoch > this.#epoch;
     this.#epoch = epoch;
-    port.set_clock(now, epoch);
+    port.input(STREAM_INPUTS.setClock, now, epoch);
     return hasSlept;
   }
 
@@ -209,7 +215,7 @@ export class StreamDriver {
     if (this.#hasEnded || !this.#pump.isRunning) return;
     this.#pump.sendInBackground((port, now) => {
       const hasSlept = this.#syncClock(port, now);
-      if (hasSlept || what !== "clock") port.network_changed(now, hasSlept || what === "network");
+      if (hasSlept || what !== "clock") port.input(STREAM_INPUTS.networkChanged, now, hasSlept || what === "network");
     });
   }
 
@@ -240,7 +246,7 @@ export class StreamDriver {
     this.#taken += count;
     if (this.#excess > 0 && this.#taken >= this.#excess)
       this.send((port, now) => {
-        this.#excess = port.taken(now, this.#takeCount());
+        this.#excess = port.input(STREAM_INPUTS.taken, now, this.#takeCount());
       });
   }
 

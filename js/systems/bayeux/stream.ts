@@ -12,6 +12,7 @@ import { aborted, checkSignal } from "../../client/options.js";
 import { callersOfNow, FerryError, isFerryError, traced } from "../../engine/errors.js";
 import { joinedTexts } from "../../engine/machine-options.js";
 import { invalidArgument, mustBe } from "../../engine/messages.js";
+import { STREAM_INPUTS, STREAM_TEXT_INPUTS } from "../../engine/ports.js";
 import { channelName, checkChannel, isServiceChannel } from "./channels.js";
 import { StreamDriver } from "./driver.js";
 import { ListenerQueue } from "./listeners.js";
@@ -137,7 +138,7 @@ export class Stream {
     const onAbort = () => this.#abort(signal!);
     signal?.addEventListener("abort", onAbort, { once: true });
     this.#opening = this.#driver
-      .start((port, now) => port.open(now))
+      .start((port, now) => port.input(STREAM_INPUTS.open, now))
       .catch((error: unknown) => {
         throw withCallersOfOpen(signal?.aborted ? aborted(signal) : error);
       })
@@ -155,7 +156,7 @@ export class Stream {
   async probe(): Promise<void> {
     this.#checkOpened();
     this.#checkOpen();
-    await traced(this.#driver.start((port, now) => port.probe(now)));
+    await traced(this.#driver.start((port, now) => port.input(STREAM_INPUTS.probe, now)));
   }
 
   async subscribe<T = unknown>(
@@ -192,17 +193,19 @@ export class Stream {
     const results = await Promise.allSettled(
       this.#driver.startSeveral(asked.length, (port, now) => {
         for (const setPosition of setPositions) setPosition?.(port, now);
-        return asked.length === 1 ? port.subscribe(now, asked[0]!) : port.subscribe_together(now, joinedTexts(asked));
+        const { subscribe, subscribeTogether } = STREAM_TEXT_INPUTS;
+        return port.input_texts(asked.length === 1 ? subscribe : subscribeTogether, now, joinedTexts(asked), "");
       }),
     );
     const refused = results.find((result) => result.status === "rejected");
-    const leave = async (channel: string, all: boolean) => {
-      if (!isServiceChannel(channel)) await this.#driver.start((port, now) => port.unsubscribe(now, channel, all));
+    const leave = async (channel: string) => {
+      if (!isServiceChannel(channel))
+        await this.#driver.start((port, now) => port.input_texts(STREAM_TEXT_INPUTS.unsubscribe, now, channel, ""));
     };
     if (refused) {
       for (const entry of entries) this.#listeners.remove(entry);
       for (const [at, { status }] of results.entries())
-        if (status === "fulfilled") leave(asked[at]!, false).catch(() => undefined);
+        if (status === "fulfilled") leave(asked[at]!).catch(() => undefined);
       throw refused.reason;
     }
     return channels.map((channel, at) => {
@@ -213,7 +216,7 @@ export class Stream {
           if (isOver) return;
           isOver = true;
           this.#listeners.remove(entries[at]);
-          await traced(leave(channel, false));
+          await traced(leave(channel));
         },
       };
     });
@@ -224,7 +227,9 @@ export class Stream {
     this.#checkOpen();
     this.#listeners.removeChannel(channel);
     if (isServiceChannel(channel)) return;
-    await traced(this.#driver.start((port, now) => port.unsubscribe(now, channel, true)));
+    await traced(
+      this.#driver.start((port, now) => port.input_texts(STREAM_TEXT_INPUTS.unsubscribeAll, now, channel, "")),
+    );
   }
 
   async publish(channel: string, data: unknown): Promise<void> {
@@ -238,7 +243,7 @@ export class Stream {
       throw new FerryError("ERR_INVALID_ARGUMENT", `data must be a JSON value: ${(cause as Error).message}`, { cause });
     }
     if (text === undefined) throw mustBe("data", "a JSON value", data);
-    await traced(this.#driver.start((port, now) => port.publish(now, channel, text)));
+    await traced(this.#driver.start((port, now) => port.input_texts(STREAM_TEXT_INPUTS.publish, now, channel, text)));
   }
 
   async receive(options: { signal?: AbortSignal } = {}): Promise<StreamMessage> {
@@ -283,7 +288,7 @@ export class Stream {
 
   async #close(): Promise<void> {
     if (this.#phase === "new" && !this.#driver.isRunning) this.#driver.end();
-    else this.#driver.send((port, now) => port.close(now));
+    else this.#driver.send((port, now) => void port.input(STREAM_INPUTS.close, now));
     await this.#ended;
     this.#listeners.clear();
     await this.#system.flush?.();

@@ -3,7 +3,7 @@
 import { isLoopback } from "../../client/loopback.js";
 import { checkBareToken, checkedUrl, type HeadersOption } from "../../client/options.js";
 import { HIDDEN, mustBe } from "../../engine/messages.js";
-import type { StreamPort } from "../../engine/ports.js";
+import { STREAM_INPUTS, STREAM_TEXT_INPUTS, type StreamPort } from "../../engine/ports.js";
 import { streamFetch } from "../bayeux/fetch.js";
 import { checkStreamOptions, type StreamOptions, streamConfig } from "../bayeux/options.js";
 import type { StreamMessage } from "../bayeux/message.js";
@@ -115,8 +115,8 @@ export class SalesforceClient extends EventTarget implements StreamClient {
           // The engine asks for a signature only in the JWT bearer flow.
           sign: (claims) => {
             signJwt(claims, privateKey!).then(
-              (assertion) => send((port, now) => port.signed(now, assertion)),
-              () => send((port, now) => port.signed(now, undefined)),
+              (assertion) => send((port, now) => port.input_texts(STREAM_TEXT_INPUTS.signed, now, assertion, "")),
+              () => send((port, now) => port.input(STREAM_INPUTS.notSigned, now)),
             );
           },
           refresh_token: (refreshToken) => {
@@ -134,7 +134,9 @@ export class SalesforceClient extends EventTarget implements StreamClient {
       ...(tracker && {
         prepareSubscription: async (channel: string) => {
           const id = await tracker.find(channel);
-          return id === undefined ? undefined : (port: StreamPort, now: number) => port.set_replay_id(now, channel, id);
+          if (id === undefined) return undefined;
+          return (port: StreamPort, now: number) =>
+            void port.input_texts(STREAM_TEXT_INPUTS.setReplayId, now, channel, id);
         },
         beforeReceive: (message) => tracker.beforeReceive(message),
         afterListeners: (message) => tracker.afterListeners(message),

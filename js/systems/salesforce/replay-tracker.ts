@@ -5,7 +5,7 @@
 import { streams } from "../../engine/modules/streams.js";
 import { type EffectQueue, effectQueue } from "../../engine/effect-queue.js";
 import { FerryError } from "../../engine/errors.js";
-import { type MarksEffects, type MarksPort, POLICIES } from "../../engine/ports.js";
+import { MARKS_INPUTS, type MarksEffects, type MarksPort, POLICIES } from "../../engine/ports.js";
 import { channelName } from "../bayeux/channels.js";
 import type { Message } from "../bayeux/message.js";
 import { type ReplayMarker, type ReplayPolicy, type ReplayStorage, storageError, storedReplayId } from "./replay.js";
@@ -62,7 +62,7 @@ export class ReplayTracker {
     // The date needs the parsed data.
     const date = replayId === undefined ? undefined : message.createdDate;
     return this.#start((port) => {
-      const op = port.received(channel, replayId, date);
+      const op = port.input(MARKS_INPUTS.received, 0, channel, replayId, date);
       this.#received.set(message, op);
       return op;
     });
@@ -71,18 +71,18 @@ export class ReplayTracker {
   /** Called when the listeners of a message are done. */
   afterListeners(message: Message): Promise<void> | undefined {
     const position = positionOf(message);
-    return position && this.#start((port) => port.handled(...position));
+    return position && this.#start((port) => port.input(MARKS_INPUTS.handled, 0, ...position));
   }
 
   ack(message: Message): Promise<void> {
     const position = positionOf(message);
     if (!position || this.#policy !== "manual") return Promise.resolve();
-    return this.#start((port) => port.acked(this.#received.get(message) ?? 0, ...position));
+    return this.#start((port) => port.input(MARKS_INPUTS.acked, this.#received.get(message) ?? 0, ...position));
   }
 
   /** Saves what is still unsaved. */
   async flush(): Promise<void> {
-    if (this.#port) await this.#start((port) => port.flush());
+    if (this.#port) await this.#start((port) => port.input(MARKS_INPUTS.flush, 0, "", undefined, undefined));
   }
 
   #start(input: (port: MarksPort) => number): Promise<void> {

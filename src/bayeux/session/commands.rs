@@ -1,7 +1,9 @@
 //! What the owner of a session can ask for.
 
 use super::endpoint::Socket;
-use super::link::{Link, Live, Progress};
+use super::link::Link;
+#[cfg(not(target_arch = "wasm32"))]
+use super::link::{Live, Progress};
 use super::pending::Command;
 use super::subscriptions::{Added, Left, SubscriptionState};
 use super::timer_keys::{DISCONNECT_TIMEOUT, Timer};
@@ -9,6 +11,7 @@ use super::{Input, Session};
 use crate::base::error::Code;
 use crate::base::ids::OpId;
 use crate::base::secret::Secret;
+#[cfg(not(target_arch = "wasm32"))]
 use crate::base::text::join;
 use crate::base::time::Millis;
 use crate::bayeux::dialect::MessageKind;
@@ -21,6 +24,7 @@ impl Session {
             // Timers run after every input; `handle` takes the ends of exchanges.
             Input::Tick | Input::Exchange(..) => {}
             Input::Open(op) => self.open(op),
+            #[cfg(not(target_arch = "wasm32"))]
             Input::Resume { op, client_id, cookies, channels } => {
                 self.resume(op, client_id, &cookies, &channels)
             }
@@ -61,6 +65,7 @@ impl Session {
         }
     }
 
+    #[cfg(not(target_arch = "wasm32"))]
     fn resume(&mut self, op: OpId, client_id: String, cookies: &str, channels: &[String]) {
         self.open_op = Some(op);
         let now = self.unix_ms();

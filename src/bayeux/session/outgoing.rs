@@ -11,7 +11,7 @@ use super::pending::{Command, OutgoingMessage, Via};
 use super::subscriptions::SubscriptionState;
 use super::{Event, RequestKind, Session, Timer};
 use crate::base::http::Request;
-use crate::base::text::{decimal, join};
+use crate::base::text::{decimal, join, join_with};
 use crate::base::time::{Millis, Moment};
 use crate::bayeux::dialect::MessageKind;
 use crate::bayeux::wire::{Outgoing, Transport, url_for};
@@ -80,8 +80,11 @@ impl Session {
         let text = Outgoing::new("/meta/handshake", id)
             .string("version", "1.0")
             .string("minimumVersion", "1.0")
-            .raw("supportedConnectionTypes", &join(&["[", &types.join(","), "]"]))
-            .raw_if("ext", &if ext.is_empty() { String::new() } else { join(&["{", &ext.join(","), "}"]) })
+            .raw("supportedConnectionTypes", &join(&["[", &join_with(&types, ","), "]"]))
+            .raw_if(
+                "ext",
+                &if ext.is_empty() { String::new() } else { join(&["{", &join_with(&ext, ","), "}"]) },
+            )
             .end();
         self.send_messages(
             RequestKind::Connect,
@@ -130,7 +133,8 @@ impl Session {
         }
         let mut messages = Vec::new();
         let mut size = 2;
-        while let Some(next) = self.pending.next_command() {
+        let mut commands = self.pending.take_commands().into_iter();
+        while let Some(next) = commands.next() {
             let id = self.pending.next_id();
             let (kind, channels, op, text) = match &next {
                 Command::Subscribe(queued) => {
@@ -161,7 +165,7 @@ impl Session {
                 }
             };
             if !messages.is_empty() && size + text.len() + 1 > self.options.limits.max_request_bytes {
-                self.pending.queue_first(next);
+                self.pending.queue_again(core::iter::once(next).chain(commands));
                 break;
             }
             size += text.len() + 1;
@@ -191,7 +195,7 @@ impl Session {
         let due: Moment = self.now.after(timeout);
         let texts: Vec<&str> =
             messages.iter().map(|message| message.text.as_str()).filter(|text| !text.is_empty()).collect();
-        let body = join(&["[", &texts.join(","), "]"]);
+        let body = join(&["[", &join_with(&texts, ","), "]"]);
         let via = if let Some(id) = self.endpoint.open_socket() {
             self.emit(Event::SocketSend { id, text: body });
             Via::Socket

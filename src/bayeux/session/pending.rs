@@ -1,7 +1,5 @@
 //! The messages of a session: those that wait to be sent, and those that wait for a reply.
 
-use std::collections::VecDeque;
-
 use crate::base::ids::{Counter, ExchangeId, OpId};
 use crate::base::text::decimal;
 use crate::base::time::Moment;
@@ -58,7 +56,7 @@ pub(super) enum Command {
 pub(super) struct Pending {
     ids: Counter,
     sent: Vec<PendingMessage>,
-    commands: VecDeque<Command>,
+    commands: Vec<Command>,
 }
 
 impl Command {
@@ -168,23 +166,20 @@ pub(super) enum Replied {
 impl Pending {
     pub(super) fn queue(&mut self, command: Command) {
         if !matches!(&command, Command::Subscribe(channels) if channels.is_empty()) {
-            self.commands.push_back(command);
+            self.commands.push(command);
         }
     }
 
-    pub(super) fn queue_first(&mut self, command: Command) {
-        self.commands.push_front(command);
-    }
-
-    pub(super) fn next_command(&mut self) -> Option<Command> {
-        self.commands.pop_front()
+    /// Queues commands again that were taken and not sent.
+    pub(super) fn queue_again(&mut self, commands: impl Iterator<Item = Command>) {
+        self.commands.extend(commands);
     }
 
     pub(super) fn has_commands(&self) -> bool {
         !self.commands.is_empty()
     }
 
-    pub(super) fn take_commands(&mut self) -> VecDeque<Command> {
+    pub(super) fn take_commands(&mut self) -> Vec<Command> {
         core::mem::take(&mut self.commands)
     }
 

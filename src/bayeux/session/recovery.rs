@@ -32,7 +32,7 @@ impl Session {
         self.connection_down(None);
         self.abandon_session();
         self.enter(Link::Handshaking);
-        if self.options.can_follow_hosts {
+        if self.can_follow_hosts() {
             self.endpoint.use_next_host();
         }
         // If the session never worked, the next one must wait.
@@ -126,13 +126,18 @@ impl Session {
         }
     }
 
+    /// No client in JavaScript has the option, so that its module lacks the code for it.
+    const fn can_follow_hosts(&self) -> bool {
+        cfg!(not(target_arch = "wasm32")) && self.options.can_follow_hosts
+    }
+
     pub(super) fn handshake_failed(&mut self, error: &SessionError, min_delay: Option<Millis>) {
         if self.is_fatal(error) {
             return self.stop(error.clone());
         }
         self.connection_failed(error);
         self.settle_probes(&Err(error.clone()));
-        if self.options.can_follow_hosts && self.endpoint.use_next_host() {
+        if self.can_follow_hosts() && self.endpoint.use_next_host() {
             return self.schedule_connect(Millis(0));
         }
         self.schedule_retry(min_delay);

@@ -154,6 +154,7 @@ impl Subscriptions {
     }
 
     /// A subscription of a session that another client has left open.
+    #[cfg(not(target_arch = "wasm32"))]
     pub(super) fn add_active(&mut self, channel: &str) {
         let mut subscription = Subscription::new(channel);
         (subscription.state, subscription.has_been_active) = (SubscriptionState::Active, true);

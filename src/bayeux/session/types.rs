@@ -109,7 +109,9 @@ pub enum Input {
     Exchange(ExchangeId, Result<Response, Failure>),
     /// Open the session. The operation ends with the first successful connect, or with a fatal error.
     Open(OpId),
-    /// Continue a session that another client has left open.
+    /// Continue a session that another client has left open. No client in JavaScript does so: only the recorded sessions of
+    /// the tests.
+    #[cfg(not(target_arch = "wasm32"))]
     Resume {
         /// As with `Open`.
         op: OpId,
