@@ -295,6 +295,8 @@ interface StreamInputs {
   notSigned: [];
   close: [];
   socketOpened: [id: number];
+  /** A frame, whose bytes are in `body_buffer`. */
+  socketText: [id: number];
   socketClosed: [id: number, code: number];
 }
 
@@ -342,7 +344,7 @@ export interface StreamPort extends Port {
   subscriptions(): string[];
   /** The name of the transport in use. */
   transport(): string;
-  /** The address of a buffer for the body of the next response, valid until the next call. */
+  /** The address of a buffer for the body of the next response, or the next frame, valid until the next call. */
   body_buffer(len: number): number;
   /** `taken` and `response` in one call. The body is in `body_buffer`. */
   response_and_taken(
@@ -353,7 +355,6 @@ export interface StreamPort extends Port {
     retryAfterMs: number,
     headers: string,
   ): void;
-  socket_text(now: number, id: number, text: Uint8Array): void;
 }
 
 /** The effects of replay positions, by the names of `MarksEffects` in `src/wasm/marks.rs`. */

@@ -114,6 +114,7 @@ pub enum StreamInput {
     NotSigned,
     Close,
     SocketOpened,
+    SocketText,
     SocketClosed,
 }
 
@@ -128,6 +129,7 @@ numbered! {
         "notSigned" => StreamInput::NotSigned;
         "close" => StreamInput::Close;
         "socketOpened" => StreamInput::SocketOpened;
+        "socketText" => StreamInput::SocketText;
         "socketClosed" => StreamInput::SocketClosed;
     }
 }

@@ -26,9 +26,12 @@ macro_rules! number_options {
         impl $numbers {
             /// The options in a list that has the order of the table.
             pub fn read(numbers: &[f64]) -> Self {
-                let mut numbers = numbers.iter().copied();
-                let mut next = || numbers.next().unwrap_or(f64::NAN);
-                Self { $($field: next(),)* }
+                let mut options = [f64::NAN; $table.len()];
+                for (option, number) in options.iter_mut().zip(numbers) {
+                    *option = *number;
+                }
+                let [$($field,)*] = options;
+                Self { $($field,)* }
             }
         }
 
@@ -49,9 +52,12 @@ macro_rules! text_options {
         impl $texts {
             /// The options, in the order of the table and separated by U+001E.
             pub fn read(texts: &str) -> Self {
-                let mut texts = texts.split(SEPARATOR);
-                let mut next = || texts.next().unwrap_or_default().to_owned();
-                Self { $($field: next(),)* }
+                let mut options = [const { String::new() }; $table.len()];
+                for (option, text) in options.iter_mut().zip(texts.split(SEPARATOR)) {
+                    *option = text.to_owned();
+                }
+                let [$($field,)*] = options;
+                Self { $($field,)* }
             }
         }
 

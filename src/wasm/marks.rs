@@ -15,12 +15,7 @@ extern "C" {
     /// The effect queue of the positions; `js/systems/salesforce/replay-tracker.ts` has its handlers.
     pub type MarksEffects;
     #[wasm_bindgen(method, structural, catch)]
-    fn save(
-        this: &MarksEffects,
-        channel: String,
-        replay_id: String,
-        date: Option<String>,
-    ) -> Result<(), JsValue>;
+    fn save(this: &MarksEffects, channel: &str, replay_id: &str, date: Option<&str>) -> Result<(), JsValue>;
     #[wasm_bindgen(method, structural, catch)]
     fn settled(this: &MarksEffects, op: u32, is_saved: bool) -> Result<(), JsValue>;
 }
@@ -79,7 +74,7 @@ impl MarksPort {
         while let Poll::Do(output) = self.marks.poll() {
             drop(match output {
                 Output::Save(Position { channel, replay_id, date }) => {
-                    self.effects.save(channel, replay_id, date)
+                    self.effects.save(&channel, &replay_id, date.as_deref())
                 }
                 Output::Settled(op, is_saved) => self.effects.settled(op.0, is_saved),
             });

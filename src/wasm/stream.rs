@@ -33,7 +33,7 @@ pub struct StreamPort {
     stream: Stream,
     ops: Counter,
     effects: StreamEffects,
-    /// The body of the next response.
+    /// The body of the next response, or the next frame.
     body: Vec<u8>,
 }
 
@@ -72,6 +72,7 @@ impl StreamPort {
             Some(StreamInput::SetClock) => Input::Clock { epoch_unix_ms: a as u64 },
             Some(StreamInput::Taken) => Input::Taken(a as usize),
             Some(StreamInput::SocketOpened) => Input::SocketOpened(a as u32),
+            Some(StreamInput::SocketText) => Input::SocketText(a as u32, core::mem::take(&mut self.body)),
             Some(StreamInput::SocketClosed) => Input::SocketClosed(a as u32, b as u16),
             Some(StreamInput::Close) | None => Input::Close,
         };
@@ -133,8 +134,8 @@ impl StreamPort {
         self.session().subscriptions().map(str::to_owned).collect()
     }
 
-    /// Makes a buffer for the body of the next response and returns its address, which is valid until the next
-    /// call. JavaScript copies the chunks of the body there, and nothing copies them again.
+    /// Makes a buffer for the body of the next response, or the next frame, and returns its address, which is valid until the
+    /// next call. JavaScript copies the bytes there, and nothing copies them again.
     pub fn body_buffer(&mut self, len: usize) -> *mut u8 {
         self.body = zeroed(len);
         self.body.as_mut_ptr()
@@ -154,11 +155,6 @@ impl StreamPort {
         self.pass(now, Input::Taken(taken as usize));
         let response = response(status, after, headers, core::mem::take(&mut self.body));
         self.handle(now, Input::Exchange(ExchangeId(id), Ok(response)));
-    }
-
-    /// Passes a frame of a socket.
-    pub fn socket_text(&mut self, now: f64, id: u32, text: Vec<u8>) {
-        self.handle(now, Input::SocketText(id, text));
     }
 
     /// Runs the timers that are due.
@@ -216,12 +212,12 @@ impl StreamPort {
                     Poll::Do(salesforce::Output::Login(id, request)) => {
                         push_request(effects, id, request, true)
                     }
-                    Poll::Do(salesforce::Output::Sign { claims }) => effects.sign(claims),
+                    Poll::Do(salesforce::Output::Sign { claims }) => effects.sign(&claims),
                     Poll::Do(salesforce::Output::NeedsToken { is_renewal }) => {
                         effects.need_credentials(is_renewal)
                     }
                     Poll::Do(salesforce::Output::Granted { authorization, instance_url, issued_at_ms }) => {
-                        effects.granted(authorization.expose(), instance_url, issued_at_ms as f64)
+                        effects.granted(authorization.expose(), &instance_url, issued_at_ms as f64)
                     }
                     Poll::Do(salesforce::Output::RefreshToken(token)) => {
                         effects.refresh_token(token.expose())

@@ -20,8 +20,8 @@ extern "C" {
     pub(super) fn send(
         this: &StreamEffects,
         id: u32,
-        url: String,
-        headers: String,
+        url: &str,
+        headers: &str,
         body: Vec<u8>,
         timeout_ms: f64,
         max_response_bytes: u32,
@@ -58,7 +58,7 @@ extern "C" {
     pub(super) fn notice(
         this: &StreamEffects,
         kind: &str,
-        channel: Option<String>,
+        channel: Option<&str>,
         code: u8,
         status: u16,
         message: &str,
@@ -89,17 +89,17 @@ extern "C" {
     pub(super) fn granted(
         this: &StreamEffects,
         authorization: &str,
-        instance_url: String,
+        instance_url: &str,
         issued_at: f64,
     ) -> Result<(), JsValue>;
     #[wasm_bindgen(method, structural, catch)]
-    pub(super) fn sign(this: &StreamEffects, claims: String) -> Result<(), JsValue>;
+    pub(super) fn sign(this: &StreamEffects, claims: &str) -> Result<(), JsValue>;
     #[wasm_bindgen(method, structural, catch)]
     pub(super) fn refresh_token(this: &StreamEffects, token: &str) -> Result<(), JsValue>;
     #[wasm_bindgen(method, structural, catch)]
-    pub(super) fn socket_open(this: &StreamEffects, id: u32, url: String) -> Result<(), JsValue>;
+    pub(super) fn socket_open(this: &StreamEffects, id: u32, url: &str) -> Result<(), JsValue>;
     #[wasm_bindgen(method, structural, catch)]
-    pub(super) fn socket_send(this: &StreamEffects, id: u32, text: String) -> Result<(), JsValue>;
+    pub(super) fn socket_send(this: &StreamEffects, id: u32, text: &str) -> Result<(), JsValue>;
     #[wasm_bindgen(method, structural, catch)]
     pub(super) fn socket_close(this: &StreamEffects, id: u32) -> Result<(), JsValue>;
     #[wasm_bindgen(method, structural, catch)]
@@ -127,7 +127,7 @@ pub(super) fn push_request(
     let (timeout_ms, max_response_bytes, response_headers) =
         (request.timeout().0 as f64, request.max_response_bytes(), request.response_headers());
     let (url, headers, body) = request.into_parts();
-    effects.send(id.0, url, headers, body, timeout_ms, max_response_bytes, response_headers, is_login)
+    effects.send(id.0, &url, &headers, body, timeout_ms, max_response_bytes, response_headers, is_login)
 }
 
 fn push_event(effects: &StreamEffects, event: Event, excess: u32) -> Pushed {
@@ -150,7 +150,7 @@ fn push_event(effects: &StreamEffects, event: Event, excess: u32) -> Pushed {
         }),
         Event::Notice(Notice { kind, channel, error }) => {
             let (code, status, message, reply) = optional_error_parts(error.as_ref());
-            effects.notice(kind, channel, code, status, message, reply)
+            effects.notice(kind, channel.as_deref(), code, status, message, reply)
         }
         Event::ConnectionLost(error, delay) => {
             let (code, status, message, reply) = error_parts(&error);
@@ -161,8 +161,8 @@ fn push_event(effects: &StreamEffects, event: Event, excess: u32) -> Pushed {
             effects.ended(code, status, message, reply)
         }
         Event::NeedsCredentials { is_renewal } => effects.need_credentials(is_renewal),
-        Event::SocketOpen { id, url } => effects.socket_open(id, url),
-        Event::SocketSend { id, text } => effects.socket_send(id, text),
+        Event::SocketOpen { id, url } => effects.socket_open(id, &url),
+        Event::SocketSend { id, text } => effects.socket_send(id, &text),
         Event::SocketClose { id } => effects.socket_close(id),
     }
 }

@@ -134,7 +134,8 @@ export const STREAM_INPUTS = {
   notSigned: 5,
   close: 6,
   socketOpened: 7,
-  socketClosed: 8,
+  socketText: 8,
+  socketClosed: 9,
 } as const;
 
 /** The inputs of a stream that have texts. */

@@ -338,9 +338,7 @@ export class StreamDriver {
     chunks: readonly Uint8Array[],
   ): void {
     const { port } = this.#pump;
-    const length = totalLength(chunks);
-    const address = port.body_buffer(length);
-    copyInto(new Uint8Array(streams.glue.exportsNow().memory.buffer, address, length), chunks);
+    copyBody(port, chunks);
     port.response_and_taken(monotonicNow(), this.#takeCount(), id, status, retryAfterMs, headers);
   }
 
@@ -351,7 +349,10 @@ export class StreamDriver {
 
   #onSocketText(id: number, text: string): void {
     this.#frame = text;
-    this.send((port, now) => port.socket_text(now, id, encoder.encode(text)));
+    this.send((port, now) => {
+      copyBody(port, [encoder.encode(text)]);
+      port.input(STREAM_INPUTS.socketText, now, id);
+    });
   }
 
   #error(...[code, status, message, [reply, ...serverArguments]]: StreamErrorParts): FerryError | undefined {
@@ -381,4 +382,11 @@ export class StreamDriver {
     // Later, because the pump may still be running the effects of the engine.
     queueMicrotask(() => this.#pump.close());
   }
+}
+
+/** Copies the body of a response, or a frame, to where the engine reads it. */
+function copyBody(port: StreamPort, chunks: readonly Uint8Array[]): void {
+  const length = totalLength(chunks);
+  const address = port.body_buffer(length);
+  copyInto(new Uint8Array(streams.glue.exportsNow().memory.buffer, address, length), chunks);
 }
