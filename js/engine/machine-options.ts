@@ -1,5 +1,8 @@
 /** The options of machines on their way to the engine: a list of numbers, and a list of texts. */
-import { mustBe } from "./messages.js";
+import { invalidArgument, mustBe } from "./messages.js";
+
+/** Between texts that are passed as one. */
+export const SEPARATOR = "\u001e";
 
 /** A row of a table of numeric options: the name, and the integers that it accepts unless they have been checked. */
 export type NumberOption = readonly [name: string, min?: number, max?: number];
@@ -24,12 +27,23 @@ export function optionNumbers(
   });
 }
 
-/** The texts in the order of the table, see `joinedTexts`; empty for those that are missing. */
+/**
+ * The texts in the order of the table, see `joinedTexts`; empty for those that are missing.
+ *
+ * @throws {FerryError} `ERR_INVALID_ARGUMENT` for one that has the character that separates them
+ */
 export function optionTexts(table: readonly string[], values: Readonly<Record<string, unknown>>): string {
-  return joinedTexts(table.map((name) => String(values[name] ?? "")));
+  return joinedTexts(
+    table.map((name) => {
+      const text = String(values[name] ?? "");
+      // The text may be a secret, so it is not shown.
+      if (text.includes(SEPARATOR)) throw invalidArgument(`${name} must not contain the character U+001E`);
+      return text;
+    }),
+  );
 }
 
-/** Several texts as one. A text loses the character that separates them, so that it does not become two. */
+/** Several texts as one. None of them has the character that separates them. */
 export function joinedTexts(texts: readonly string[]): string {
-  return texts.map((text) => text.replaceAll("\u001e", "")).join("\u001e");
+  return texts.join(SEPARATOR);
 }

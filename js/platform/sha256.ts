@@ -1,6 +1,7 @@
 /**
  * SHA-256 without WebCrypto, which answers later, and not at all in pages that came over HTTP. For names of a few texts: the
- * constants are computed, and the code is short, not fast. A library would take 1.3 KB or more of each publisher, this 0.5.
+ * constants are computed, and the code is short, not fast. A package for it would take 2.3 KB of each publisher and the
+ * crate of Rust took 1.4, this takes 0.5.
  */
 import { TextEncoder } from "./text.js";
 

@@ -515,7 +515,7 @@ test("invalid arguments are rejected with a message that names them", async () =
   for (const bad of ["cometd", "ftp://a/b", "https://u:p@a/b", undefined])
     assert.throws(() => new BayeuxClient(bad), { code: "ERR_INVALID_ARGUMENT" });
   const { client } = await opened();
-  for (const channel of ["a", "", "/", "//a", "/meta/connect", 7, undefined, null]) {
+  for (const channel of ["a", "", "/", "//a", "/a\u001e/b", "/meta/connect", 7, undefined, null]) {
     await assert.rejects(client.subscribe(channel), { code: "ERR_INVALID_ARGUMENT" }, String(channel));
     await assert.rejects(client.publish(channel, 1), { code: "ERR_INVALID_ARGUMENT" }, String(channel));
   }

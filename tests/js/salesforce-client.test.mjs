@@ -93,6 +93,18 @@ test("a wrong password rejects open without a retry", async () => {
   assert.equal(logins, 1);
 });
 
+test("a text with the character that separates the texts of a module is refused, and neither cut nor shown", async () => {
+  for (const [name, value] of [
+    ["password", "p4ss\u001eword"],
+    ["consumerKey", "\u001ekey"],
+  ])
+    await assert.rejects(clientOf({ [name]: value }).open(), (error) => {
+      assert.equal(error.code, "ERR_INVALID_ARGUMENT");
+      assert.match(error.message, /^\w+ must not contain the character U\+001E$/);
+      return true;
+    });
+});
+
 test("no auth object, client or error shows a secret", async () => {
   const auths = [
     passwordAuth({ ...SECRETS, securityToken: "T0KEN" }),

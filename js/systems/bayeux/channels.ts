@@ -1,10 +1,12 @@
 /** Channel names and patterns. */
 import { streams } from "../../engine/modules/streams.js";
+import { SEPARATOR } from "../../engine/machine-options.js";
 import { mustBe } from "../../engine/messages.js";
 
 /** @throws {FerryError} `ERR_INVALID_ARGUMENT` if no server can accept this as a channel name or pattern */
 export function checkChannel(channel: unknown): asserts channel is string {
-  const isName = typeof channel === "string" && /^\/[^\s/]/.test(channel) && channel.isWellFormed?.() !== false;
+  const isText = typeof channel === "string" && channel.isWellFormed?.() !== false && !channel.includes(SEPARATOR);
+  const isName = isText && /^\/[^\s/]/.test(channel);
   if (!isName) throw mustBe("channel", "a name such as /topic/orders", channel);
   if (channel.startsWith("/meta/"))
     throw mustBe(
