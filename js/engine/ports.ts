@@ -44,7 +44,7 @@ export type CodecsGlue = Glue<CodecsExports>;
 /** The exports of the filters, see `src/wasm/filters.rs`. Programs have numbers; JSON is in the buffer. */
 export interface FiltersExports extends ScannerExports {
   scan_noted(len: number, lines: number, inBytes: number, isTrusted: number): number;
-  scan(len: number): number;
+  scan_event(len: number): number;
   set_pointer(): void;
   /** 0: nothing, 1: JSON, 2: the content of a string without escapes, 3: a number, 4: an integer, in the table. */
   find(len: number, start: number): number;

@@ -90,9 +90,9 @@ pub fn scan_noted(len: usize, lines: u32, in_bytes: bool, is_trusted: bool) -> u
     scan_sequence_into::<Native, _>(parts.text, options, parts.rows, &mut parts.context, &mut state.notes)
 }
 
-/// Scans one event, like `scan` of the codecs.
+/// Scans one event, like `scan` of the codecs, which the crate of the tests has too.
 #[wasm_bindgen]
-pub fn scan(len: usize) -> u32 {
+pub fn scan_event(len: usize) -> u32 {
     let mut parts = arena::parts(len);
     scan_document::<Native>(parts.text, &mut parts.context)
 }
@@ -112,9 +112,9 @@ const NUMBER: u32 = 3;
 const INTEGER: u32 = 4;
 
 /// Finds a value in the input, JSON that was checked before, by the pointer, in the value that starts at a byte; all before
-/// that is ASCII. Its positions in UTF-16 units are left as the
-/// extent of the row in the table. Returns 0 if there is none, 1 for JSON, 2 for the content of a string without escapes, 3
-/// for a number; 4 for an integer of 32 bits without a sign, which is itself the start of that extent.
+/// that is ASCII. Its positions in UTF-16 units are left as the extent of the row in the table. Returns 0 if there is none, 1
+/// for JSON, 2 for the content of a string without escapes, 3 for a number; 4 for an integer of 32 bits without a sign, which
+/// is itself the start of that extent.
 #[wasm_bindgen]
 pub fn find(len: usize, start: usize) -> u32 {
     let parts = arena::parts(len);

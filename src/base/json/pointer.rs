@@ -5,8 +5,8 @@ use super::padded::Padded;
 use super::scan::{Kind, ScanResult, Scanner, Span};
 use super::text::unescape;
 
-/// Finds a value in the one that starts at a byte, in a text that was checked before. Of members with the same name the last one counts, as for
-/// `JSON.parse`.
+/// Finds a value in the one that starts at a byte, in a text that was checked before. Of members with the same name the last
+/// one counts, as for `JSON.parse`.
 ///
 /// `pointer` is valid: empty, or `/` before each token, with `~0` for `~` and `~1` for `/`. `scratch` takes a member name
 /// without its escapes.

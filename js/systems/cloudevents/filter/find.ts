@@ -35,7 +35,7 @@ export const FINDER: PointerFinder = {
     const length = filters.putText(text);
     let code = -1;
     try {
-      if (length >= 0) code = filters.exports.scan(length);
+      if (length >= 0) code = filters.exports.scan_event(length);
     } catch (error) {
       throw filters.trapped(error);
     }
