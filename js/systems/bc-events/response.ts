@@ -10,11 +10,13 @@ export function membersOf(body: Uint8Array): string {
     return "";
   }
   const { errorType, failedRecords, records } = (json ?? {}) as Record<string, unknown>;
-  const lines = ["{"];
-  if (typeof errorType === "string") lines.push(`!${onOneLine(errorType)}`);
-  if (failedRecords !== undefined) lines.push(`#${jsonOf(failedRecords)}`);
-  if (Array.isArray(records)) lines.push("[", ...records.map(lineOfRecord));
-  return lines.map((line) => `${line}\n`).join("");
+  let lines = "{\n";
+  if (typeof errorType === "string") lines += `!${onOneLine(errorType)}\n`;
+  if (failedRecords !== undefined) lines += `#${jsonOf(failedRecords)}\n`;
+  if (!Array.isArray(records)) return lines;
+  lines += "[\n";
+  for (const record of records) lines += `${lineOfRecord(record)}\n`;
+  return lines;
 }
 
 /** What comes behind the object does not matter: the server has answered. */
@@ -36,8 +38,9 @@ function objectAtStart(text: string): string {
   return text;
 }
 
-/** A number that is too large for JavaScript is not zero, and `JSON.stringify` would make it `null`. */
+/** A count as JSON. `JSON.stringify` makes `null` of a number that is too large, and fails for what is nested too deep. */
 function jsonOf(count: unknown): string {
+  if (typeof count === "object" && count !== null) return "{}";
   return typeof count === "number" ? String(count) : JSON.stringify(count);
 }
 
