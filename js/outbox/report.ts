@@ -31,7 +31,7 @@ export function report<E>(wire: Wire<E>, segments: TrackedSegment[], ids: string
       if (isAccepted) all.accepted.push(...segmentIds);
       return;
     }
-    // That of one that waits for the delivery.
+    // The common case of a flush that waits for the delivery.
     if (segment.isDelivered) {
       all.accepted.push(...segmentIds);
       all.delivered.push(...segmentIds);

@@ -27,12 +27,12 @@ export function convertedParts(
   const isToV1 = version === "1.0";
   const { id, source, type, time, subject } = event;
   const schema = schemaOf(event);
-  if (isToV1 && source === "") throw notEventAttributes("source", REASONS[1]);
+  if (isToV1 && source === "") throw notConvertible("source", REASONS[1]);
   if (isToV1 && schema !== undefined) {
     try {
       validText("schemaurl", schema, Format.Uri);
     } catch {
-      throw notEventAttributes("schemaurl", REASONS[6], schema);
+      throw notConvertible("schemaurl", REASONS[6], schema);
     }
   }
   const { rawKind, rawData } = payloadFor(payload, contentType);
@@ -58,15 +58,15 @@ function convertedExtensions(extensions: EventParts["extensions"], version: Spec
   const reserved = isToV1 ? ["dataschema"] : ["schemaurl", "datacontentencoding"];
   const converted: Record<string, ExtensionValue> = Object.create(null);
   for (const [name, value] of Object.entries(extensions)) {
-    if (typeof value === "object") throw notEventAttributes(name, "is an object, which 1.0 does not allow");
+    if (typeof value === "object") throw notConvertible(name, "is an object, which 1.0 does not allow");
     if (reserved.includes(name))
-      throw notEventAttributes(name, `is an extension attribute whose name has another meaning in ${version}`);
+      throw notConvertible(name, `is an extension attribute whose name has another meaning in ${version}`);
     // 0.3 has no Boolean.
     converted[name] = typeof value === "boolean" && !isToV1 ? String(value) : value;
   }
   return Object.freeze(converted);
 }
 
-function notEventAttributes(attribute: string, problem: string, value?: unknown): FerryError {
+function notConvertible(attribute: string, problem: string, value?: unknown): FerryError {
   return attributeError(attribute, problem, value, "ERR_NOT_CONVERTIBLE");
 }

@@ -10,8 +10,8 @@ import { checkLenient, type LenientOptions } from "./lenient.js";
 import { pointerFinder } from "./pointer.js";
 
 /** Gives the class its function `fromJSON`. Returns the class. */
-export function withFromJson(event: typeof CloudEvent): typeof CloudEvent {
-  return Object.defineProperty(event, "fromJSON", { value: fromJSON, configurable: true, writable: true });
+export function withFromJson(eventClass: typeof CloudEvent): typeof CloudEvent {
+  return Object.defineProperty(eventClass, "fromJSON", { value: fromJSON, configurable: true, writable: true });
 }
 
 function fromJSON<T>(json: string | Uint8Array | object, options?: LenientOptions): CloudEvent<T> {
