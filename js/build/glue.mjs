@@ -76,8 +76,18 @@ function withSharedChecks(glue) {
 
 /** Each class has a registry of its own that frees its objects. They differ in one name. */
 function withSharedFinalization(glue) {
-  const own =
-    /\(typeof FinalizationRegistry === 'undefined'\)\n {4}\? (.*)\n {4}: new FinalizationRegistry\(\(\{ ptr, instance \}\) => \{\n {4}if \(instance === __wbg_instance_id\) wasm\.(\w+)\(ptr, 1\);\n\}\);/g;
+  const own = new RegExp(
+    [
+      /\(typeof FinalizationRegistry === 'undefined'\)/,
+      / {4}\? (.*)/,
+      / {4}: new FinalizationRegistry\(\(\{ ptr, instance \}\) => \{/,
+      / {4}if \(instance === __wbg_instance_id\) wasm\.(\w+)\(ptr, 1\);/,
+      /\}\);/,
+    ]
+      .map(({ source }) => source)
+      .join("\n"),
+    "g",
+  );
   if (!own.test(glue)) return glue;
   own.lastIndex = 0;
   glue = glue.replaceAll(own, (_, _none, free) => `finalization((ptr) => wasm.${free}(ptr, 1));`);

@@ -108,9 +108,7 @@ impl Error {
     pub fn from_response(code: Code, status: u16, body: &[u8]) -> Self {
         Self { code, status: Some(status), detail: excerpt(body) }
     }
-}
 
-impl Error {
     /// The sentence of the code, the status and the detail.
     pub fn message(&self) -> String {
         let status = self.status.map(|status| join(&[" (HTTP ", &decimal(status.into()), ")"]));

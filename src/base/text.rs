@@ -1,5 +1,5 @@
-//! Searches for short texts in short texts. The search of the standard library is made for long ones, and takes 3 KB
-//! of each module that has it.
+//! Short texts are put together, searched, split and cut. The search of the standard library is made for long ones, and takes
+//! 3 KB of each module that has it.
 
 /// Puts texts together. Formatting takes 5 KB of each module that has it.
 pub fn join(parts: &[&str]) -> String {

@@ -59,9 +59,10 @@ const fn days_in(year: u32, month: u32) -> u32 {
     }
 }
 
-/// Parses an IMF-fixdate, `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110 section 5.6.7), to Unix seconds. The date may have
-/// hyphens, as in cookies. The two obsolete forms and dates before 1970 give `None`.
-pub fn read_http_date(text: &str) -> Option<u64> {
+/// Parses the `Expires` of a cookie, `Sun, 06 Nov 1994 08:49:37 GMT`, also with hyphens (RFC 6265 section 5.1.1), to Unix
+/// seconds. Two-digit years, as in the obsolete forms, and dates before 1970 give `None`. For `Date` and `Retry-After` see
+/// `js/platform/http-date.ts`.
+pub fn read_cookie_date(text: &str) -> Option<u64> {
     const MONTHS: &[u8] = b"JanFebMarAprMayJunJulAugSepOctNovDec";
     let fields: Vec<&[u8]> = text
         .as_bytes()
@@ -98,18 +99,18 @@ mod tests {
 
     #[test]
     fn parses_http_dates() {
-        assert_eq!(read_http_date("Sun, 06 Nov 1994 08:49:37 GMT"), Some(784_111_777));
-        assert_eq!(read_http_date("Thu, 29 Feb 2024 00:00:00 GMT"), Some(1_709_164_800));
-        assert_eq!(read_http_date("Thu, 29 Feb 2023 00:00:00 GMT"), None);
-        assert_eq!(read_http_date("Sunday, 06-Nov-94 08:49:37 GMT"), None);
-        assert_eq!(read_http_date("Sun, 06 anF 1994 08:49:37 GMT"), None);
-        assert_eq!(read_http_date("Sun, 06-Nov-1994 08:49:37 GMT"), Some(784_111_777));
-        assert_eq!(read_http_date("Sun, 06 Nov 1994 08:49:3x GMT"), None);
-        assert_eq!(read_http_date("Sun, 06 Nov 1994 08:49 GMT"), None);
-        assert_eq!(read_http_date("Thu, 01 Jan 1970 00:00:00 GMT"), Some(0));
-        assert_eq!(read_http_date("Wed, 31 Dec 1969 23:59:59 GMT"), None);
-        assert_eq!(read_http_date("Wed, 01 Mar 2000 00:00:00 GMT"), Some(951_868_800));
-        assert_eq!(read_http_date("Mon, 01 Mar 2100 00:00:00 GMT"), Some(4_107_542_400));
-        assert_eq!(read_http_date("Fri, 31 Dec 9999 23:59:60 GMT"), Some(253_402_300_800));
+        assert_eq!(read_cookie_date("Sun, 06 Nov 1994 08:49:37 GMT"), Some(784_111_777));
+        assert_eq!(read_cookie_date("Thu, 29 Feb 2024 00:00:00 GMT"), Some(1_709_164_800));
+        assert_eq!(read_cookie_date("Thu, 29 Feb 2023 00:00:00 GMT"), None);
+        assert_eq!(read_cookie_date("Sunday, 06-Nov-94 08:49:37 GMT"), None);
+        assert_eq!(read_cookie_date("Sun, 06 anF 1994 08:49:37 GMT"), None);
+        assert_eq!(read_cookie_date("Sun, 06-Nov-1994 08:49:37 GMT"), Some(784_111_777));
+        assert_eq!(read_cookie_date("Sun, 06 Nov 1994 08:49:3x GMT"), None);
+        assert_eq!(read_cookie_date("Sun, 06 Nov 1994 08:49 GMT"), None);
+        assert_eq!(read_cookie_date("Thu, 01 Jan 1970 00:00:00 GMT"), Some(0));
+        assert_eq!(read_cookie_date("Wed, 31 Dec 1969 23:59:59 GMT"), None);
+        assert_eq!(read_cookie_date("Wed, 01 Mar 2000 00:00:00 GMT"), Some(951_868_800));
+        assert_eq!(read_cookie_date("Mon, 01 Mar 2100 00:00:00 GMT"), Some(4_107_542_400));
+        assert_eq!(read_cookie_date("Fri, 31 Dec 9999 23:59:60 GMT"), Some(253_402_300_800));
     }
 }

@@ -4,7 +4,7 @@
 //! Times are Unix times in milliseconds.
 
 use crate::base::text::{contains, join, join_with, rsplit_once, split_before, split_once};
-use crate::base::timestamp::read_http_date;
+use crate::base::timestamp::read_cookie_date;
 
 /// The cookies of one client, oldest first.
 #[derive(Clone, Debug, Default)]
@@ -112,7 +112,7 @@ impl Cookie {
                     }
                 }
                 "expires" if !has_max_age => {
-                    cookie.expires_at_ms = read_http_date(value).map(|at| at.saturating_mul(1000));
+                    cookie.expires_at_ms = read_cookie_date(value).map(|at| at.saturating_mul(1000));
                 }
                 _ => {}
             }

@@ -17,7 +17,7 @@
 //! ```text
 //!   {              the body is JSON
 //!   !<errorType>   if that is a string
-//!   #<JSON>        the value of failedRecords
+//!   #<JSON>        the value of failedRecords, `{}` for any object or array
 //!   [              records is an array. Then for each item:
 //!   "<name>        a string, or the `errorType` of an object
 //!   ?              anything else

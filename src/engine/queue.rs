@@ -1,4 +1,4 @@
-//! A queue whose owner empties it before he waits: what was taken out keeps its place until the queue is empty.
+//! A queue that its owner empties before it waits: what was taken out keeps its place until the queue is empty.
 
 /// The first in is the first out.
 #[derive(Clone, Debug)]

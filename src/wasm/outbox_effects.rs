@@ -1,4 +1,5 @@
-//! The effects of an outbox, as calls of its effect queue in JavaScript: `OutboxEffects` in `js/engine/ports.ts`. Lists of records are flat.
+//! The effects of an outbox, as calls of its effect queue in JavaScript: `OutboxEffects` in `js/engine/ports.ts`. Lists of
+//! records are flat.
 
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;

@@ -18,7 +18,7 @@ test("the members that decide are told, and no others", () => {
     ['{"failedRecords":null}', "{", "#null"],
     ['{"failedRecords":"a\\nb"}', "{", '#"a\\nb"'],
     ['{"failedRecords":1e999}', "{", "#Infinity"],
-    ['{"failedRecords":{"a":[1]},"records":{}}', "{", '#{}'],
+    ['{"failedRecords":{"a":[1]},"records":{}}', "{", "#{}"],
     ['{"errorType":"X"}', "{", "!X"],
     ['{"errorType":7}', "{"],
     ['{"errorType":"X\\n["}', "{", "!X ["],
