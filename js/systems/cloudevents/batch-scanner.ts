@@ -82,8 +82,19 @@ export function scanBatch(source: string | Uint8Array, { format, isTrusted, skip
   const table = module.table.length > 0 ? module.table : new Uint32Array(memory.buffer, tableAddress(), INDEX + 1);
   const count = table[INDEX]!;
   const rows =
-    code === 0 ? new Uint32Array(memory.buffer, rowsAddress(), ROW_WORDS * count).slice() : new Uint32Array(0);
+    code === 0
+      ? new Uint32Array(new Uint32Array(memory.buffer, rowsAddress(), ROW_WORDS * count))
+      : new Uint32Array(0);
   const scan = { code, count, table, rows };
   if (code === 0) current = { scan, writes: module.writes };
   return scan;
+}
+
+/**
+ * A copy of the bytes that were scanned last. The scan has just read them, so they are in the cache of the processor, where the
+ * bytes that it was given are not any more; and a view that is copied by the constructor is not cleared before, as by `slice`.
+ */
+export function scannedBytes(length: number): Uint8Array {
+  const { memory, reserve } = scanner.module.exports;
+  return new Uint8Array(new Uint8Array(memory.buffer, reserve(length) >>> 0, length));
 }

@@ -17,7 +17,7 @@ import {
 } from "./batch-options.js";
 import { type BatchStreamOptions, checkStream, piecesOf } from "./batch-stream.js";
 import { type InvalidLine, invalidLines } from "./batch-lines.js";
-import { type EventSelector, isInMemory, scanBatch } from "./batch-scanner.js";
+import { type EventSelector, isInMemory, scanBatch, scannedBytes } from "./batch-scanner.js";
 import { BatchSource, joinBytes, joinTexts } from "./batch-source.js";
 import { positionsOf, rowsAt, type Scanned, subsetOf } from "./batch-subset.js";
 import { asBytes, isBytes, unsharedBytes } from "./bytes.js";
@@ -88,9 +88,10 @@ export class EventBatch implements Iterable<CloudEvent> {
       throw mustBe("json", "a string or bytes", json, Array.isArray(json) ? "for events use EventBatch.of" : undefined);
     const { format = "batch" } = options;
     checkFormat(format);
-    const { check } = options;
-    const copyOf = (bytes: Uint8Array) => (check === "structure" ? unsharedBytes(bytes) : new Uint8Array(bytes));
-    return EventBatch.scan(typeof json === "string" ? json : copyOf(asBytes(json)), format, options);
+    if (typeof json === "string") return EventBatch.scan(json, format, options);
+    const isCopied = options.check !== "structure";
+    const bytes = asBytes(json);
+    return EventBatch.scan(isCopied ? bytes : unsharedBytes(bytes), format, options, 0, isCopied);
   }
 
   /**
@@ -118,9 +119,10 @@ export class EventBatch implements Iterable<CloudEvent> {
   }
 
   /**
-   * Like `parse`, but keeps the input without a copy, so nobody else may change it.
+   * Like `parse`, but without a copy the input is kept, so nobody else may change it.
    *
    * @param firstIndex the index of the first event in the stream that the input is a piece of
+   * @param isCopied the batch keeps a copy of the bytes
    * @internal
    */
   static scan(
@@ -128,15 +130,17 @@ export class EventBatch implements Iterable<CloudEvent> {
     format: BatchFormat,
     options: BatchParseOptions = {},
     firstIndex = 0,
+    isCopied = false,
   ): EventBatch {
     const { check = "full" } = options;
     checkCheck(check);
     const lenient = checkLenient(options);
     const onInvalid = checkOnInvalid(options);
-    const source = typeof input === "string" ? input : withoutBom(input);
+    const whole = typeof input === "string" ? input : withoutBom(input);
     const skipsInvalid = format === "ndjson" && onInvalid !== "reject" && !lenient;
     const scanOptions = { format, isTrusted: check === "structure", skipsInvalid };
-    const scan = scanBatch(source, scanOptions);
+    const scan = scanBatch(whole, scanOptions);
+    const source = isCopied ? scannedBytes(whole.length) : whole;
     if (scan.code !== 0) {
       const error =
         scan.code < 0
