@@ -82,9 +82,7 @@ export function scanBatch(source: string | Uint8Array, { format, isTrusted, skip
   const table = module.table.length > 0 ? module.table : new Uint32Array(memory.buffer, tableAddress(), INDEX + 1);
   const count = table[INDEX]!;
   const rows =
-    code === 0
-      ? new Uint32Array(new Uint32Array(memory.buffer, rowsAddress(), ROW_WORDS * count))
-      : new Uint32Array(0);
+    code === 0 ? new Uint32Array(new Uint32Array(memory.buffer, rowsAddress(), ROW_WORDS * count)) : new Uint32Array(0);
   const scan = { code, count, table, rows };
   if (code === 0) current = { scan, writes: module.writes };
   return scan;

@@ -138,7 +138,7 @@ impl Compiler<'_> {
                 jumps.push(self.builder.add(Step::And(0)));
             }
             is_first = false;
-            self.builder.add(Step::Test { attribute, test, text });
+            self.builder.add(Step::HasText { attribute, test, text, is_cesql: false });
             Ok(())
         })?;
         for jump in jumps {

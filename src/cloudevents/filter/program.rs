@@ -92,21 +92,17 @@ pub(super) enum Step {
     },
     /// A call that no function takes.
     MissingFunction,
-    /// Whether an attribute has a text: `exact`, `prefix` or `suffix`.
-    Test {
+    /// Whether an attribute has a text: `exact`, `prefix` and `suffix`; `attribute = 'text'`; `LIKE` with a pattern that is one
+    /// of them.
+    HasText {
         /// The attribute.
         attribute: u16,
         /// How.
         test: Test,
         /// The text.
         text: String,
-    },
-    /// `attribute = 'text'`: what [`Self::Attribute`], [`Self::Push`] and [`Self::Compare`] do, without the stack.
-    Equals {
-        /// The attribute.
-        attribute: u16,
-        /// The text.
-        text: String,
+        /// In CESQL an attribute that is missing is an error.
+        is_cesql: bool,
     },
     /// The start of an expression that is used as a filter; its errors are its own. Where it ends.
     Sql(u32),
@@ -148,45 +144,35 @@ impl Program {
         &self.attributes
     }
 
-    /// The comparison that comes first, if the value of the program is false without it.
-    pub(super) fn required(&self) -> Option<Required<'_>> {
-        let mut at = 0;
-        let required = loop {
-            match self.steps.get(at..)? {
-                [Step::Sql(_), ..] => at += 1,
-                [Step::Push(Value::Bool(true)), Step::And(_), ..] => at += 2,
-                [Step::Equals { attribute, text }, ..] => break (*attribute, Test::Exact, text),
-                [Step::Test { attribute, test, text }, ..] => break (*attribute, *test, text),
-                _ => return None,
-            }
+    /// The first steps, without jumps, as far as an event for which one of their comparisons is false gives false. After all
+    /// other events true is on the stack.
+    pub(super) fn required(&self) -> &[Step] {
+        let is_required = |at: usize, step: &Step| match step {
+            Step::Push(Value::Bool(true)) | Step::Sql(_) | Step::And(_) | Step::ToBool | Step::EndSql => true,
+            Step::HasText { .. } => self.is_false_after(at),
+            _ => false,
         };
-        // The way from there, with false on the stack.
-        at += 1;
+        let count = self.steps.iter().enumerate().take_while(|(at, step)| is_required(*at, step)).count();
+        self.steps.get(..count).unwrap_or_default()
+    }
+
+    /// Whether the value is false if a step leaves false on the stack.
+    fn is_false_after(&self, step: usize) -> bool {
+        let mut at = step + 1;
         while let Some(step) = self.steps.get(at) {
             match step {
                 Step::And(end) => at = *end as usize,
                 Step::ToBool | Step::EndSql => at += 1,
-                _ => return None,
+                _ => return false,
             }
         }
-        let (number, test, text) = required;
-        Some(Required { number, attribute: self.attributes.get(number as usize)?, test, text })
+        true
     }
 
     /// Whether it may call functions of the user.
     pub fn calls_user(&self) -> bool {
         self.steps.iter().any(|step| matches!(step, Step::CallUser { .. }))
     }
-}
-
-/// An attribute that must pass a test.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Required<'a> {
-    /// Its index in the program.
-    pub(super) number: u16,
-    pub(super) attribute: &'a Attribute,
-    pub(super) test: Test,
-    pub(super) text: &'a str,
 }
 
 /// Collects the steps of a program.
@@ -222,11 +208,30 @@ impl<'f> Builder<'f> {
         if let [.., Step::Attribute(attribute), Step::Push(Value::Str(text))] = self.steps.as_slice()
             && comparison == Comparison::Equal
         {
-            let step = Step::Equals { attribute: *attribute, text: text.clone().into_owned() };
+            let (attribute, text) = (*attribute, text.clone().into_owned());
             self.steps.truncate(self.steps.len() - 2);
-            self.steps.push(step);
+            self.steps.push(Step::HasText { attribute, test: Test::Exact, text, is_cesql: true });
         } else {
             self.steps.push(Step::Compare(comparison));
+        }
+    }
+
+    /// Adds the comparison of the last operand with a pattern.
+    pub(super) fn like(&mut self, pattern: &str, is_negated: bool) {
+        let (test, text) = if let Some(text) = pattern.strip_suffix('%') {
+            (Test::Prefix, text)
+        } else {
+            (Test::Exact, pattern)
+        };
+        if let Some(Step::Attribute(attribute)) = self.steps.last()
+            && !is_negated
+            && !text.bytes().any(|byte| matches!(byte, b'%' | b'_' | b'\\'))
+        {
+            let attribute = *attribute;
+            self.steps.pop();
+            self.steps.push(Step::HasText { attribute, test, text: text.to_owned(), is_cesql: true });
+        } else {
+            self.steps.push(Step::Like { pattern: Pattern::new(pattern), is_negated });
         }
     }
 

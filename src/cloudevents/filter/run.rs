@@ -3,7 +3,7 @@
 //! An operand that is missing or cannot be cast makes the result of the operator the zero value of its type, with the
 //! error in the list (sections 3.2 and 3.4).
 
-use super::attributes::{Attributes, Test};
+use super::attributes::Attributes;
 use super::functions::{Builtin, ChangeCase, change_case};
 use super::program::{Arithmetic, Comparison, Program, Step};
 use super::value::{Errors, EvaluationError, Type, Value};
@@ -132,17 +132,11 @@ impl<'a> Runner<'a> {
                     self.errors.add(EvaluationError::MissingFunction);
                     FALSE
                 }
-                Step::Test { attribute: number, test, text } => {
+                Step::HasText { attribute: number, test, text, is_cesql } => {
                     let attribute = program.attributes.get(*number as usize);
                     let found =
                         attribute.and_then(|attribute| event.has_text(*number, attribute, *test, text));
-                    bool(found == Some(true))
-                }
-                Step::Equals { attribute: number, text } => {
-                    let attribute = program.attributes.get(*number as usize);
-                    let found =
-                        attribute.and_then(|attribute| event.has_text(*number, attribute, Test::Exact, text));
-                    if found.is_none() {
+                    if found.is_none() && *is_cesql {
                         self.errors.add(EvaluationError::MissingAttribute);
                     }
                     bool(found == Some(true))

@@ -185,14 +185,6 @@ impl<'a> ScannedEvent<'a> {
         core::str::from_utf8(raw).ok().map(|text| Value::Str(Cow::Borrowed(text)))
     }
 
-    /// Whether the value of a known member has no escapes and another length than this one. False if that is not known.
-    #[inline(always)]
-    pub(super) fn has_other_length(&self, attribute: &Attribute, units: u32) -> bool {
-        attribute
-            .member()
-            .is_some_and(|member| self.packed(member).is_some_and(|packed| packed & 0xfff != units))
-    }
-
     /// The position of a known member without escapes, if the row has it.
     #[inline(always)]
     fn packed(&self, member: Member) -> Option<u32> {
@@ -264,7 +256,12 @@ impl<'a> Attributes<'a> for ScannedEvent<'a> {
         if let Some(member) = attribute.member()
             && let Some(packed) = self.packed(member)
         {
-            let value = self.slice(packed >> 12, (packed >> 12) + (packed & 0xfff));
+            let (start, len) = (packed >> 12, packed & 0xfff);
+            // Most texts that differ have another length.
+            if test == Test::Exact && self.is_ascii && len as usize != text.len() {
+                return Some(false);
+            }
+            let value = self.slice(start, start + len);
             return Some(test.passes(value, text.as_bytes()));
         }
         let value = self.get(number, attribute)?.into_text();

@@ -4,7 +4,6 @@ use std::borrow::Cow;
 
 use super::fault::{Fault, MAX_DEPTH, MAX_EXPRESSION};
 use super::lexer::{Lexer, Token, content};
-use crate::cloudevents::filter::pattern::Pattern;
 use crate::cloudevents::filter::program::{Arithmetic, Builder, Comparison, Step};
 use crate::cloudevents::filter::value::{Value, parse_int};
 
@@ -89,7 +88,7 @@ impl Parser<'_, '_, '_> {
                         return self.fail("a pattern in quotes after LIKE");
                     };
                     self.lexer.advance()?;
-                    self.builder.add(Step::Like { pattern: Pattern::new(&content(raw, true)), is_negated });
+                    self.builder.like(&content(raw, true), is_negated);
                 }
                 Operator::In { is_negated } => {
                     self.expect("(", "\"(\" after IN")?;
