@@ -185,6 +185,15 @@ impl<'a> ScannedEvent<'a> {
         core::str::from_utf8(raw).ok().map(|text| Value::Str(Cow::Borrowed(text)))
     }
 
+    /// Whether the value of a known member has another length than this text. False if that is not known.
+    #[inline(always)]
+    pub(super) fn has_other_length(&self, attribute: &Attribute, text: &str) -> bool {
+        self.is_ascii
+            && attribute.member().is_some_and(|member| {
+                self.packed(member).is_some_and(|packed| packed as usize & 0xfff != text.len())
+            })
+    }
+
     /// The position of a known member without escapes, if the row has it.
     #[inline(always)]
     fn packed(&self, member: Member) -> Option<u32> {
@@ -256,12 +265,7 @@ impl<'a> Attributes<'a> for ScannedEvent<'a> {
         if let Some(member) = attribute.member()
             && let Some(packed) = self.packed(member)
         {
-            let (start, len) = (packed >> 12, packed & 0xfff);
-            // Most texts that differ have another length.
-            if test == Test::Exact && self.is_ascii && len as usize != text.len() {
-                return Some(false);
-            }
-            let value = self.slice(start, start + len);
+            let value = self.slice(packed >> 12, (packed >> 12) + (packed & 0xfff));
             return Some(test.passes(value, text.as_bytes()));
         }
         let value = self.get(number, attribute)?.into_text();

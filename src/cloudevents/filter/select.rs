@@ -26,8 +26,11 @@ impl<'a> Selector<'a> {
     pub fn selects(&mut self, event: &ScannedEvent<'a>) -> bool {
         // Most events are not wanted, and most often the first comparison says so.
         for (number, test, text) in self.required.iter().filter_map(comparison) {
-            let attribute = self.program.attributes.get(number as usize);
-            if attribute.and_then(|attribute| event.has_text(number, attribute, test, text)) != Some(true) {
+            let Some(attribute) = self.program.attributes.get(number as usize) else { return false };
+            // Most texts that differ have another length.
+            if (test == Test::Exact && event.has_other_length(attribute, text))
+                || event.has_text(number, attribute, test, text) != Some(true)
+            {
                 return false;
             }
         }
