@@ -6,7 +6,7 @@ import { codeOf, FerryError, isFerryError, messageOf } from "../engine/errors.js
 import { optionNumbers } from "../engine/machine-options.js";
 import { mustBe } from "../engine/messages.js";
 import type { EngineModule } from "../engine/module.js";
-import { CALLS_OPTIONS, type CallsGlue, type CallsPort } from "../engine/ports.js";
+import { CALLS_OPTIONS, type CallsGlue, type CallsPort, PORT_INPUTS } from "../engine/ports.js";
 import { Pump } from "../engine/pump.js";
 import type { RequestPlan } from "../platform/fetch.js";
 import { keepaliveBudget } from "../platform/keepalive-budget.js";
@@ -300,7 +300,7 @@ export class Calls {
     if (this.#isClosed) return;
     this.#isClosed = true;
     for (const listener of [...this.#closeListeners]) listener();
-    if (this.#pump.isRunning) this.#pump.sendInBackground((port) => port.close());
+    if (this.#pump.isRunning) this.#pump.sendInBackground((port, now) => port.input(PORT_INPUTS.close, now));
     this.#pump.close();
   }
 
@@ -309,7 +309,7 @@ export class Calls {
   }
 
   #cancel(op: number): void {
-    if (this.#pending.has(op)) this.#pump.sendInBackground((port) => port.cancel(op));
+    if (this.#pending.has(op)) this.#pump.sendInBackground((port, now) => port.input(PORT_INPUTS.cancel, now, op));
   }
 }
 

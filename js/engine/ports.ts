@@ -3,7 +3,13 @@
  * times are in milliseconds; `now` is monotonic.
  */
 import type { Bytes } from "../platform/bytes.js";
-import type { OUTBOX_INPUTS, OUTBOX_LIST_INPUTS, STREAM_INPUTS, STREAM_TEXT_INPUTS } from "./generated/tables.js";
+import type {
+  OUTBOX_INPUTS,
+  OUTBOX_LIST_INPUTS,
+  PORT_INPUTS,
+  STREAM_INPUTS,
+  STREAM_TEXT_INPUTS,
+} from "./generated/tables.js";
 import type { Glue } from "./module.js";
 import type { TextExports } from "./text-module.js";
 
@@ -18,6 +24,7 @@ export {
   OUTBOX_LIST_INPUTS,
   OUTBOX_OPTIONS,
   POLICIES,
+  PORT_INPUTS,
   STREAM_INPUTS,
   STREAM_NUMBERS,
   STREAM_TEXT_INPUTS,
@@ -108,20 +115,43 @@ export interface StreamsGlue extends Glue<{ readonly memory: { readonly buffer: 
   channel_name(channel: string): string;
 }
 
+/** What the inputs have that all ports share, beside the time. */
+interface SharedInputs {
+  /** Time has passed. */
+  tick: [];
+  /** An exchange ended without a response. `reason`: a value of `FAILURE`. */
+  failure: [id: number, reason: number];
+}
+
+/** What the inputs of calls and of a GlassFlow sink have that consist of numbers, beside the time. */
+interface PortInputs extends SharedInputs {
+  /** Cancels a call. The request of a sink goes on. */
+  cancel: [op: number];
+  /** Cancels all calls. */
+  close: [];
+}
+
+/** The same by the numbers of the inputs. */
+type PortInputsByNumber = { [Name in keyof PortInputs as (typeof PORT_INPUTS)[Name]]: PortInputs[Name] };
+
 /** What all ports have. Each input passes its outputs to the effect queue that the port was made with. */
 export interface Port {
-  /** Time has passed. */
-  tick(now: number): void;
+  /** An input that has only numbers. Each port has more of them. */
+  input(input: typeof PORT_INPUTS.tick, now: number): unknown;
+  input(input: typeof PORT_INPUTS.failure, now: number, ...numbers: SharedInputs["failure"]): unknown;
   /** An exchange ended with a response. `retryAfterMs` -1: none. A stream has `response_and_taken` in its place. */
   response?(now: number, id: number, status: number, retryAfterMs: number, headers: string, body: Uint8Array): void;
-  /** An exchange ended without a response. `reason`: a value of `FAILURE`. */
-  failure(now: number, id: number, reason: number): void;
   /** Releases the machine. */
   free(): void;
 }
 
 /** The machine that makes calls, see `src/wasm/calls.rs`. */
 export interface CallsPort extends Required<Port> {
+  input<Input extends keyof PortInputsByNumber>(
+    input: Input,
+    now: number,
+    ...numbers: PortInputsByNumber[Input]
+  ): void;
   /** A `GET` has no body. */
   send(
     now: number,
@@ -132,12 +162,23 @@ export interface CallsPort extends Required<Port> {
     timeoutMs: number,
     maxResponseBytes: number,
   ): number;
-  cancel(op: number): void;
-  close(): void;
 }
 
 /** What the inputs of an outbox have that consist of numbers, beside the time. */
-interface OutboxInputs {
+interface OutboxInputs extends SharedInputs {
+  /**
+   * Stages an event. Returns -2 if it is refused, -1 if it is dropped, and otherwise twice the number of older events that were
+   * dropped for it, plus one if it opens a segment.
+   */
+  stage: [session: number, size: number, orderingKey: number];
+  /** Returns how much more fits behind the staged events: bytes up to `maxBytes`, plus 2^32 times the events. */
+  credit: [session: number, maxBytes: number];
+  /** Returns a counter, by its place in `COUNTERS`. */
+  counter: [at: number];
+  /** Returns 1 if there is nothing to write, to send, or to find in the store. */
+  isDrained: [];
+  /** Returns 1 if all changes are written and no request is in flight. */
+  isSettled: [];
   /** Returns how many events were staged. */
   rollBack: [session: number];
   storeOpened: [events: number, bytes: number, dead: number, deadBytes: number];
@@ -165,7 +206,7 @@ interface OutboxInputs {
 /** The same by the numbers of the inputs. */
 type OutboxInputsByNumber = { [Name in keyof OutboxInputs as (typeof OUTBOX_INPUTS)[Name]]: OutboxInputs[Name] };
 
-/** What the inputs of an outbox have beside the time and a list of numbers. */
+/** What the inputs of an outbox have beside the time and a list of numbers, which takes integers of 32 bits unless it says more. */
 interface OutboxListInputs {
   /**
    * Commits what is staged; the list is empty. `maxGroupedEvents`: how many events of a segment may share a request, which then
@@ -180,6 +221,17 @@ interface OutboxListInputs {
   deliveredElsewhere: [handle: number, status: number];
   /** The response to a request has these statuses, one for each event. `retryAfterMs` -1: none. */
   responseEach: [id: number, retryAfterMs: number];
+  /** Stages events for which there was credit. The list is one of `contentsList`. */
+  stageMany: [session: number, _: 0];
+  /** Commits events again that were committed in a discarded engine. The list is one of `contentsList`. Returns one handle. */
+  recommit: [_: 0, _: 0];
+  /**
+   * A peek found a segment. The list is one of `contentsList`. `knownHandle`: 0 if it was not committed here. Returns its
+   * handle.
+   */
+  segmentFound: [knownHandle: number, ageMs: number];
+  /** When the events of a segment expire: Unix times in milliseconds, NaN for events that do not. */
+  setExpiryTimes: [handle: number, isReplayed: boolean];
 }
 
 /** The same by the numbers of the inputs. */
@@ -195,32 +247,12 @@ export interface OutboxPort extends Required<Port> {
     now: number,
     ...numbers: OutboxInputsByNumber[Input]
   ): number;
-  stage(session: number, size: number, orderingKey: number): number;
-  /** How much more fits behind the staged events: bytes up to `maxBytes`, plus 2^32 times the events. */
-  credit(session: number, maxBytes: number): number;
-  stage_many(session: number, sizes: Uint32Array, orderingKeys: Uint32Array): void;
   /** An input with a list of numbers. Returns handles if some are named there, otherwise none. */
   input_list<Input extends keyof OutboxListInputsByNumber>(
     input: Input,
     now: number,
-    ...numbers: [...OutboxListInputsByNumber[Input], list: Uint32Array]
+    ...numbers: [...OutboxListInputsByNumber[Input], list: Float64Array]
   ): Uint32Array;
-  recommit(now: number, sizes: Uint32Array, orderingKeys: Uint32Array, maxGroupedEvents: number): number;
-  segment_found(
-    now: number,
-    sizes: Uint32Array,
-    orderingKeys: Uint32Array,
-    maxGroupedEvents: number,
-    ageMs: number,
-    knownHandle: number,
-    progress: Uint32Array,
-  ): number;
-  /** `times`: Unix times in milliseconds, NaN for events that do not expire. */
-  set_expiry_times(handle: number, times: Float64Array, isReplayed: boolean): void;
-  /** A counter, by its place in `COUNTERS`. */
-  counter(at: number): number;
-  is_drained(): boolean;
-  is_settled(): boolean;
 }
 
 /** The effects of an outbox, by the names of `src/wasm/outbox_effects.rs`. Lists of records are flat. */
@@ -282,7 +314,7 @@ export type StreamEffects<Text = Uint8Array> = {
 export type LoginEffects = Pick<StreamEffects, "granted" | "sign" | "refresh_token">;
 
 /** What the inputs of a stream have that consist of numbers, beside the time. */
-interface StreamInputs {
+interface StreamInputs extends SharedInputs {
   open: [];
   probe: [];
   /** The network is back, or the computer has slept; if that is not certain, the page is visible again. */
@@ -379,9 +411,12 @@ export interface MarksPort {
 
 /** The port of a GlassFlow sink, see `src/wasm/glassflow.rs`. */
 export interface PipelineSinkPort extends Required<Port> {
+  input<Input extends keyof PortInputsByNumber>(
+    input: Input,
+    now: number,
+    ...numbers: PortInputsByNumber[Input]
+  ): void;
   consume(now: number, isFailed: boolean, timeoutMs: number): number;
-  cancel(op: number): void;
-  close(): void;
   is_idle(): boolean;
 }
 

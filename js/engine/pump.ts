@@ -22,7 +22,7 @@ import {
 import { type EffectQueue, effectQueue, type Handlers } from "./effect-queue.js";
 import { FerryError, isFerryError } from "./errors.js";
 import type { EngineModule, Glue } from "./module.js";
-import { FAILURE, type Port } from "./ports.js";
+import { FAILURE, type Port, PORT_INPUTS } from "./ports.js";
 
 /** The options of a pump. */
 export interface PumpOptions<P extends Port, G extends Glue> {
@@ -128,7 +128,7 @@ export class Pump<P extends Port, G extends Glue = Glue> {
         if (report) report(port, now, outcome);
         else if (outcome.kind === "response")
           port.response!(now, id, outcome.status, outcome.retryAfterMs, outcome.headers, joined(outcome.chunks));
-        else port.failure(now, id, FAILURE[outcome.reason]);
+        else port.input(PORT_INPUTS.failure, now, id, FAILURE[outcome.reason]);
       });
       this.cause = undefined;
     });
@@ -174,7 +174,7 @@ export class Pump<P extends Port, G extends Glue = Glue> {
     stopTimer(this.#timer);
     if (this.#deadline !== Number.POSITIVE_INFINITY) {
       const millis = Math.min(Math.max(0, this.#deadline - monotonicNow()), MAX_TIMER_MS);
-      this.#timer = startTimer(() => this.sendInBackground((port, now) => port.tick(now)), millis);
+      this.#timer = startTimer(() => this.sendInBackground((port, now) => port.input(PORT_INPUTS.tick, now)), millis);
     }
     this.#queue.run();
   }

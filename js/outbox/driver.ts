@@ -188,13 +188,13 @@ export class OutboxDriver<E> implements StoreSyncHost {
   /** Whether everything is delivered or dead, also what others have stored. */
   get isDrained(): boolean {
     const { leadership, isStoreEmpty } = this.#sync;
-    return leadership.isKnown && this.#machine.isTrue((port) => port.is_drained()) && isStoreEmpty;
+    return leadership.isKnown && this.#machine.isTrue(OUTBOX_INPUTS.isDrained) && isStoreEmpty;
   }
 
   /** Whether nothing is staged or waits to be delivered. */
   get isIdle(): boolean {
     const { staged, pending } = this.counters();
-    return staged === 0 && pending === 0 && this.#machine.isTrue((port) => port.is_settled());
+    return staged === 0 && pending === 0 && this.#machine.isTrue(OUTBOX_INPUTS.isSettled);
   }
 
   /** Opens the store and joins the leader election. Resolves with whether the store is open; never rejects. */
@@ -224,7 +224,7 @@ export class OutboxDriver<E> implements StoreSyncHost {
 
   /** Resolves when all changes are written and no request is in flight, or the time is over. */
   async untilSettled(deadlineMs: number): Promise<void> {
-    await this.#machine.untilTrue((port) => port.is_settled(), undefined, deadlineMs);
+    await this.#machine.untilTrue(OUTBOX_INPUTS.isSettled, undefined, deadlineMs);
   }
 
   emit(type: string, detail: () => object): void {
@@ -321,7 +321,7 @@ export class OutboxDriver<E> implements StoreSyncHost {
   /** Takes what it knows of stored segments, because they get other keys: they are no longer its own. */
   takeStored(): TrackedSegment[] {
     const segments = this.#segments.takeStored();
-    const handles = Uint32Array.from(segments, ({ handle }) => handle);
+    const handles = Float64Array.from(segments, ({ handle }) => handle);
     this.send((port, now) => port.input_list(OUTBOX_LIST_INPUTS.movedAway, now, 0, 0, handles));
     return segments;
   }

@@ -1,5 +1,5 @@
 /** When events expire by an attribute of their own, and by which clock: what the machine (`src/outbox/expiry.rs`) has to know. */
-import { OUTBOX_INPUTS, type OutboxPort } from "../engine/ports.js";
+import { OUTBOX_INPUTS, OUTBOX_LIST_INPUTS, type OutboxPort } from "../engine/ports.js";
 import { monotonicNow, unixNow } from "../platform/clock.js";
 import { readHttpDate } from "../platform/http-date.js";
 import type { TrackedSegment } from "./tracked-segment.js";
@@ -46,6 +46,7 @@ export class Expiry<E> {
     if (!times) return;
     this.#isNeeded = true;
     this.tellTime(port, now);
-    port.set_expiry_times(segment.handle, Float64Array.from(times), segment.isReplayed);
+    const { handle, isReplayed } = segment;
+    port.input_list(OUTBOX_LIST_INPUTS.setExpiryTimes, now, handle, isReplayed, Float64Array.from(times));
   }
 }

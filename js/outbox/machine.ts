@@ -5,6 +5,7 @@ import { optionNumbers } from "../engine/machine-options.js";
 import {
   COUNTERS,
   OUTBOX_CLASSIFIERS,
+  OUTBOX_INPUTS,
   OUTBOX_OPTIONS,
   type OutboxEffects,
   type OutboxPort,
@@ -17,6 +18,9 @@ import type { Waiters } from "../platform/waiters.js";
 import type { MachineConfig } from "./options.js";
 
 export type Counters = Record<(typeof COUNTERS)[number], number>;
+
+/** An input that asks the machine something. */
+type Question = typeof OUTBOX_INPUTS.isDrained | typeof OUTBOX_INPUTS.isSettled;
 
 export interface OutboxMachineOptions {
   config: MachineConfig;
@@ -91,9 +95,9 @@ export class OutboxMachine {
   }
 
   /** Whether the machine answers a question with true. False if there is no machine. */
-  isTrue(question: (port: OutboxPort) => boolean): boolean {
+  isTrue(question: Question): boolean {
     try {
-      return this.#pump.isRunning && this.query(question);
+      return this.#pump.isRunning && this.query((port) => port.input(question, 0)) === 1;
     } catch (error) {
       // The engine trapped. The next one is asked again.
       if (!isFerryError(error, "ERR_INTERNAL")) throw error;
@@ -102,7 +106,7 @@ export class OutboxMachine {
   }
 
   /** Resolves with true when the machine answers a question with true, with false when the wait ends earlier. */
-  untilTrue(question: (port: OutboxPort) => boolean, signal?: AbortSignal, deadlineMs?: number): Promise<boolean> {
+  untilTrue(question: Question, signal?: AbortSignal, deadlineMs?: number): Promise<boolean> {
     return this.#waiters.until(() => this.isTrue(question), signal, deadlineMs);
   }
 
@@ -138,5 +142,5 @@ export class OutboxMachine {
 
 /** All 0 without a machine. */
 function countersOf(port?: OutboxPort): Counters {
-  return Object.fromEntries(COUNTERS.map((name, at) => [name, port?.counter(at) ?? 0])) as Counters;
+  return Object.fromEntries(COUNTERS.map((name, at) => [name, port?.input(OUTBOX_INPUTS.counter, 0, at) ?? 0])) as Counters;
 }

@@ -2,8 +2,9 @@
  * What happens after a trap of the engine. The next engine finds the stored segments in the store, and the others are
  * committed to it again.
  */
-import type { OutboxPort } from "../engine/ports.js";
+import { OUTBOX_LIST_INPUTS, type OutboxPort } from "../engine/ports.js";
 import { startTimer } from "../platform/clock.js";
+import { contentsList } from "./contents-list.js";
 import type { Expiry } from "./expiry.js";
 import type { SegmentTable } from "./segment-table.js";
 import type { TrackedSegment } from "./tracked-segment.js";
@@ -67,13 +68,9 @@ export class Recovery<E> {
   recommit(port: OutboxPort, now: number, segment: TrackedSegment): void {
     const { wire, segments, expiry } = this.#options;
     const { body, sizes, orderingKeys } = segment;
-    const handle = port.recommit(
-      now,
-      Uint32Array.from(sizes),
-      Uint32Array.from(orderingKeys),
-      maxGroupedEvents(wire, body!, sizes),
-    );
-    segments.add(segment, handle);
+    const list = contentsList(maxGroupedEvents(wire, body!, sizes), sizes, orderingKeys);
+    const [handle] = port.input_list(OUTBOX_LIST_INPUTS.recommit, now, 0, 0, list);
+    segments.add(segment, handle!);
     expiry.tellTimes(port, now, segment);
   }
 }

@@ -54,7 +54,7 @@ export class SendPause {
   /** Resolves once it is on hold and no request is in flight, with the number of its pending events. */
   async untilHeld(deadlineMs: number): Promise<number> {
     const { machine } = this.#options;
-    await machine.untilTrue((port) => port.is_settled(), undefined, deadlineMs);
+    await machine.untilTrue(OUTBOX_INPUTS.isSettled, undefined, deadlineMs);
     // After the resignation only events that were committed here are known.
     return (await Promise.race([this.#holding, undefined])) ?? machine.counters().pending;
   }
@@ -62,7 +62,7 @@ export class SendPause {
   /** Returns how many events were pending when the last request had ended. */
   async #resignWhenSettled(): Promise<number> {
     const { machine, timeoutMs, resign } = this.#options;
-    await machine.untilTrue((port) => port.is_settled(), undefined, timeoutMs + SETTLE_EXTRA_MS);
+    await machine.untilTrue(OUTBOX_INPUTS.isSettled, undefined, timeoutMs + SETTLE_EXTRA_MS);
     const { pending } = machine.counters();
     if (this.isOnHold && !machine.isStopped) resign();
     return pending;

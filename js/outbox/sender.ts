@@ -136,7 +136,7 @@ export class Sender<E> {
     if (outcome.kind === "response") this.#expiry.noteAnswer(outcome.headers);
     this.#expiry.tellTime(port, now);
     if (outcome.kind === "failure") {
-      port.failure(now, id, FAILURE[outcome.reason]);
+      port.input(OUTBOX_INPUTS.failure, now, id, FAILURE[outcome.reason]);
       return;
     }
     const { wire } = this.#options;
@@ -157,22 +157,22 @@ export class Sender<E> {
       result = this.#classify({ status, body }, batch);
     } catch (cause) {
       setCause(cause);
-      port.failure(now, id, FAILURE.network);
+      port.input(OUTBOX_INPUTS.failure, now, id, FAILURE.network);
       return;
     }
     if (result === "retry") {
       setCause(notAccepted("retry", status));
-      port.failure(now, id, FAILURE.network);
+      port.input(OUTBOX_INPUTS.failure, now, id, FAILURE.network);
       return;
     }
     if (result !== undefined) {
       const each = typeof result === "string" ? undefined : result.map((one) => statusFor(one, status));
-      if (each) port.input_list(OUTBOX_LIST_INPUTS.responseEach, now, id, retryAfterMs, Uint32Array.from(each));
+      if (each) port.input_list(OUTBOX_LIST_INPUTS.responseEach, now, id, retryAfterMs, Float64Array.from(each));
       else port.response(now, id, statusFor(result as EventOutcome, status), retryAfterMs, "", NO_BODY);
       return;
     }
     const statuses = wire.eventStatuses?.(status, body, batch);
-    if (statuses) port.input_list(OUTBOX_LIST_INPUTS.responseEach, now, id, retryAfterMs, Uint32Array.from(statuses));
+    if (statuses) port.input_list(OUTBOX_LIST_INPUTS.responseEach, now, id, retryAfterMs, Float64Array.from(statuses));
     else {
       const members = wire.membersOf?.(body) ?? "";
       port.response(now, id, status, retryAfterMs, members, body.subarray(0, ERROR_TEXT_BYTES));

@@ -46,7 +46,7 @@ export interface BufferHost<E> {
   /** Makes a buffer the only one that has credit. */
   grantCredit(buffer: SessionBuffer<E>): void;
   /** Stages events for which there was credit. `generation`: the engine that has the other events of the segment. */
-  stageMany(session: number, generation: number, sizes: number[], orderingKeys: ArrayLike<number>): void;
+  stageMany(session: number, generation: number, sizes: number[], orderingKeys: number[]): void;
   /** Commits the staged events of a session. `origin` gets those back that cannot be stored. */
   commit(origin: SegmentOrigin, segments: TrackedSegment[]): void;
   rollBack(session: number): void;
@@ -139,7 +139,7 @@ export class SessionBuffer<E> implements SegmentOrigin {
     this.#unencoded = "";
     this.#unencodedLengths = [];
     (segment.sizes as number[]).push(...sizes);
-    this.#host.stageMany(this.id, segment.generation, sizes, segment.orderingKeys.slice(from));
+    this.#host.stageMany(this.id, segment.generation, sizes, [...segment.orderingKeys.slice(from)]);
   }
 
   /** The staged events in their encoded form, the oldest first. */

@@ -55,7 +55,7 @@ export class SettledElsewhere<E> {
     const indices = segments
       .ids(segment, 0, segment.count)
       .flatMap((id, index) => (!ids || wanted.has(id) ? index : []));
-    const list = Uint32Array.from(indices);
+    const list = Float64Array.from(indices);
     send((port, now) => port.input_list(OUTBOX_LIST_INPUTS.deliveredElsewhere, now, segment.handle, status, list));
   }
 }

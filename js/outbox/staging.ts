@@ -10,6 +10,7 @@ import { publish } from "../engine/modules/publish.js";
 import { FerryError } from "../engine/errors.js";
 import { OUTBOX_INPUTS, type OutboxPort, OUTBOX_LIST_INPUTS } from "../engine/ports.js";
 import { unixNow } from "../platform/clock.js";
+import { contentsList } from "./contents-list.js";
 import { type Credit, MAX_CREDIT_BYTES, NO_CREDIT } from "./credit.js";
 import type { Expiry } from "./expiry.js";
 import type { Keys } from "./keys.js";
@@ -24,7 +25,7 @@ import type { SessionBuffer } from "./session-buffer.js";
 import type { SegmentOrigin, TrackedSegment } from "./tracked-segment.js";
 import { maxGroupedEvents, type Wire } from "./wire.js";
 
-const NO_NUMBERS = new Uint32Array();
+const NO_NUMBERS = new Float64Array();
 
 export interface StagingOptions<E> {
   wire: Wire<E>;
@@ -69,7 +70,7 @@ export class Staging<E> implements SessionHost<E> {
     if (this.isClosed) throw outboxClosed();
     const { port } = this.#machine;
     try {
-      return port.stage(session, size, key === undefined ? 0 : orderingKeyOf(key));
+      return port.input(OUTBOX_INPUTS.stage, 0, session, size, key === undefined ? 0 : orderingKeyOf(key));
     } catch (error) {
       throw publish.trapped(error);
     }
@@ -77,7 +78,7 @@ export class Staging<E> implements SessionHost<E> {
 
   credit(session: number): Credit {
     try {
-      const credit = this.#machine.query((port) => port.credit(session, MAX_CREDIT_BYTES));
+      const credit = this.#machine.query((port) => port.input(OUTBOX_INPUTS.credit, 0, session, MAX_CREDIT_BYTES));
       return { bytes: (credit % 2 ** 32) | 0, events: (credit / 2 ** 32) | 0 };
     } catch {
       return NO_CREDIT;
@@ -94,10 +95,11 @@ export class Staging<E> implements SessionHost<E> {
     this.#creditHolder?.returnCredit();
   }
 
-  stageMany(session: number, generation: number, sizes: number[], orderingKeys: ArrayLike<number>): void {
+  stageMany(session: number, generation: number, sizes: number[], orderingKeys: number[]): void {
     if (generation !== this.engineGeneration || this.isClosed) return;
     try {
-      this.#machine.query((port) => port.stage_many(session, new Uint32Array(sizes), new Uint32Array(orderingKeys)));
+      const list = contentsList(0, sizes, orderingKeys);
+      this.#machine.query((port) => port.input_list(OUTBOX_LIST_INPUTS.stageMany, 0, session, 0, list));
     } catch {
       // The engine trapped and forgot the session. The commit tells the next engine all of it.
     }
@@ -150,7 +152,7 @@ export class Staging<E> implements SessionHost<E> {
     for (const segment of segments.known())
       if (segment.origin) byOrigin.set(segment.origin, [...(byOrigin.get(segment.origin) ?? []), segment]);
     for (const [origin, waiting] of byOrigin) {
-      const handles = Uint32Array.from(waiting, ({ handle }) => handle);
+      const handles = Float64Array.from(waiting, ({ handle }) => handle);
       const staged = new Set(
         this.#machine.send((port, now) => port.input_list(OUTBOX_LIST_INPUTS.uncommit, now, origin.id, 0, handles)),
       );

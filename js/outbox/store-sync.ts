@@ -3,16 +3,17 @@
  * exchanges messages with other tabs.
  *
  * ```text
- *   machine ──write, peek──> store ──store_written, segment_found, store_peeked──> machine
+ *   machine ──write, peek──> store ──storeWritten, segmentFound, storePeeked──> machine
  *   other tab ──message────> store_changed, settled_elsewhere ───────────────────> machine
  * ```
  */
 import type { FerryError } from "../engine/errors.js";
-import { OUTBOX_INPUTS, type OutboxPort, PEEK_RESULT } from "../engine/ports.js";
+import { OUTBOX_INPUTS, OUTBOX_LIST_INPUTS, type OutboxPort, PEEK_RESULT } from "../engine/ports.js";
 import { unixNow } from "../platform/clock.js";
 import type { Waiters } from "../platform/waiters.js";
 import type { SharedStore } from "../stores/shared-store.js";
 import type { Change, Segment } from "../stores/store.js";
+import { contentsList } from "./contents-list.js";
 import { DeadLetterBox } from "./dead-letter-box.js";
 import type { DeadLetterBound } from "./dead-letter-limits.js";
 import type { Expiry } from "./expiry.js";
@@ -160,7 +161,7 @@ export class StoreSync<E> {
     if (isDone) for (const { body } of change.deadPut) this.dead.limits.changed(body.length);
     this.#machine.sendInBackground((port, now) => port.input(OUTBOX_INPUTS.storeWritten, now, isDone));
     if (isDone && change.deadPut.length > 0) void this.dead.limits.enforce();
-    if (this.client.hasWakeUp && this.#machine.isTrue((port) => port.is_drained())) await this.client.cancelWakeUp();
+    if (this.client.hasWakeUp && this.#machine.isTrue(OUTBOX_INPUTS.isDrained)) await this.client.cancelWakeUp();
   }
 
   /** Acts on a `peek` effect. */
@@ -285,11 +286,13 @@ export class StoreSync<E> {
     const { wire, expiry, inFlight } = this.#options;
     const maxGrouped = maxGroupedEvents(wire, body, sizes);
     const progress = fromStoredProgress(inFlight.withSaved(key, sizes.length, stored.progress));
-    const handle = port.segment_found(now, sizes, orderingKeys, maxGrouped, ageMs, known?.handle ?? 0, progress);
+    const list = contentsList(maxGrouped, sizes, orderingKeys, progress);
+    const knownHandle = known?.handle ?? 0;
+    const [handle] = port.input_list(OUTBOX_LIST_INPUTS.segmentFound, now, knownHandle, ageMs, list);
     Object.assign(segment, { at, key, body, sizes, orderingKeys, isAccepted: true, isReplayed });
     if (!isUnchanged) Object.assign(segment, { pending: segment.count, mayExpire: true });
     if (known && !isUnchanged) segment.replace(known, (index) => wire.idOf(segment.slice(index, index + 1)));
-    this.#segments.add(segment, handle);
+    this.#segments.add(segment, handle!);
     expiry.tellTimes(port, now, segment);
   }
 

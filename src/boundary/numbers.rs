@@ -32,10 +32,38 @@ numbered! {
     }
 }
 
+/// An input that has only numbers, of a machine that makes requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "`PortInputs` of `js/engine/ports.ts` has their documentation")]
+pub enum PortInput {
+    Tick,
+    Failure,
+    Cancel,
+    Close,
+}
+
+numbered! {
+    /// The inputs of calls and of a GlassFlow sink that have only numbers. One export for all of them takes a third of the
+    /// room. The inputs of an outbox and of a stream begin with the first two, which the pump of TypeScript makes.
+    PORT_INPUTS: PortInput, PORT_INPUT_NAMES {
+        "tick" => PortInput::Tick;
+        "failure" => PortInput::Failure;
+        "cancel" => PortInput::Cancel;
+        "close" => PortInput::Close;
+    }
+}
+
 /// An input of an outbox that has only numbers, see the method of the same name of [`Outbox`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the methods have their documentation")]
 pub enum OutboxInput {
+    Tick,
+    Failure,
+    Stage,
+    Credit,
+    Counter,
+    IsDrained,
+    IsSettled,
     RollBack,
     StoreOpened,
     StoreAdded,
@@ -57,8 +85,15 @@ pub enum OutboxInput {
 }
 
 numbered! {
-    /// The inputs of an outbox that have only numbers. One export for all of them takes a third of the room.
+    /// The inputs of an outbox that have only numbers.
     OUTBOX_INPUTS: OutboxInput, OUTBOX_INPUT_NAMES {
+        "tick" => OutboxInput::Tick;
+        "failure" => OutboxInput::Failure;
+        "stage" => OutboxInput::Stage;
+        "credit" => OutboxInput::Credit;
+        "counter" => OutboxInput::Counter;
+        "isDrained" => OutboxInput::IsDrained;
+        "isSettled" => OutboxInput::IsSettled;
         "rollBack" => OutboxInput::RollBack;
         "storeOpened" => OutboxInput::StoreOpened;
         "storeAdded" => OutboxInput::StoreAdded;
@@ -89,6 +124,10 @@ pub enum OutboxListInput {
     MovedAway,
     DeliveredElsewhere,
     ResponseEach,
+    StageMany,
+    Recommit,
+    SegmentFound,
+    SetExpiryTimes,
 }
 
 numbered! {
@@ -99,6 +138,10 @@ numbered! {
         "movedAway" => OutboxListInput::MovedAway;
         "deliveredElsewhere" => OutboxListInput::DeliveredElsewhere;
         "responseEach" => OutboxListInput::ResponseEach;
+        "stageMany" => OutboxListInput::StageMany;
+        "recommit" => OutboxListInput::Recommit;
+        "segmentFound" => OutboxListInput::SegmentFound;
+        "setExpiryTimes" => OutboxListInput::SetExpiryTimes;
     }
 }
 
@@ -106,6 +149,8 @@ numbered! {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "`StreamInputs` of `js/engine/ports.ts` has their documentation")]
 pub enum StreamInput {
+    Tick,
+    Failure,
     Open,
     Probe,
     NetworkChanged,
@@ -119,8 +164,10 @@ pub enum StreamInput {
 }
 
 numbered! {
-    /// The inputs of a stream that have only numbers. One export has them all, as with [`OUTBOX_INPUTS`].
+    /// The inputs of a stream that have only numbers.
     STREAM_INPUTS: StreamInput, STREAM_INPUT_NAMES {
+        "tick" => StreamInput::Tick;
+        "failure" => StreamInput::Failure;
         "open" => StreamInput::Open;
         "probe" => StreamInput::Probe;
         "networkChanged" => StreamInput::NetworkChanged;

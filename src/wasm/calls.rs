@@ -8,6 +8,7 @@ use super::port::{failure, moment, response, time_of};
 use crate::base::http::Request;
 use crate::base::ids::{ExchangeId, OpId};
 use crate::base::time::Millis;
+use crate::boundary::numbers::{PORT_INPUTS, PortInput};
 use crate::engine::calls::{Calls, Classifier, Settled};
 use crate::engine::classify;
 use crate::engine::machine::{Input, Machine, Output, Poll};
@@ -98,21 +99,17 @@ impl CallsPort {
         op.0
     }
 
-    /// Cancels a call.
-    pub fn cancel(&mut self, op: u32) {
-        self.calls.cancel(OpId(op));
-        self.drain();
-    }
-
-    /// Cancels all calls.
-    pub fn close(&mut self) {
-        self.calls.close();
-        self.drain();
-    }
-
-    /// Time has passed.
-    pub fn tick(&mut self, now: f64) {
-        self.calls.handle(moment(now), Input::Tick);
+    /// Passes an input that has only numbers, by its place in `PORT_INPUTS`, with what `PortInputs` of
+    /// `js/engine/ports.ts` says.
+    pub fn input(&mut self, input: usize, now: f64, a: f64, b: f64) {
+        match PORT_INPUTS.get(input) {
+            Some(PortInput::Failure) => {
+                self.calls.handle(moment(now), Input::Exchange(ExchangeId(a as u32), Err(failure(b))));
+            }
+            Some(PortInput::Cancel) => self.calls.cancel(OpId(a as u32)),
+            Some(PortInput::Close) => self.calls.close(),
+            Some(PortInput::Tick) | None => self.calls.handle(moment(now), Input::Tick),
+        }
         self.drain();
     }
 
@@ -128,12 +125,6 @@ impl CallsPort {
     ) {
         let response = response(status, retry_after_ms, headers, body);
         self.calls.handle(moment(now), Input::Exchange(ExchangeId(id), Ok(response)));
-        self.drain();
-    }
-
-    /// An exchange ended without a response.
-    pub fn failure(&mut self, now: f64, id: u32, reason: u8) {
-        self.calls.handle(moment(now), Input::Exchange(ExchangeId(id), Err(failure(reason))));
         self.drain();
     }
 }

@@ -9,6 +9,7 @@ use crate::base::http::Request;
 use crate::base::ids::{ExchangeId, OpId};
 use crate::base::json::block::Native;
 use crate::base::time::Millis;
+use crate::boundary::numbers::{PORT_INPUTS, PortInput};
 use crate::engine::machine::{Input, Machine, Output, Poll};
 use crate::glassflow::sink::{Options, Settled, Sink};
 use crate::glassflow::wire::{self, Endpoint, Topic};
@@ -95,27 +96,23 @@ impl PipelineSinkPort {
         op.0
     }
 
-    /// Cancels a call, but not its request.
-    pub fn cancel(&mut self, op: u32) {
-        self.sink.cancel(OpId(op));
-        self.drain();
-    }
-
-    /// Cancels all calls.
-    pub fn close(&mut self) {
-        self.sink.close();
+    /// Passes an input that has only numbers, by its place in `PORT_INPUTS`, with what `PortInputs` of
+    /// `js/engine/ports.ts` says. The request of a call that is cancelled goes on.
+    pub fn input(&mut self, input: usize, now: f64, a: f64, b: f64) {
+        match PORT_INPUTS.get(input) {
+            Some(PortInput::Failure) => {
+                self.sink.handle(moment(now), Input::Exchange(ExchangeId(a as u32), Err(failure(b))));
+            }
+            Some(PortInput::Cancel) => self.sink.cancel(OpId(a as u32)),
+            Some(PortInput::Close) => self.sink.close(),
+            Some(PortInput::Tick) | None => self.sink.handle(moment(now), Input::Tick),
+        }
         self.drain();
     }
 
     /// Whether no request is in flight.
     pub fn is_idle(&self) -> bool {
         self.sink.is_idle()
-    }
-
-    /// Time has passed.
-    pub fn tick(&mut self, now: f64) {
-        self.sink.handle(moment(now), Input::Tick);
-        self.drain();
     }
 
     /// An exchange has ended with a response.
@@ -130,12 +127,6 @@ impl PipelineSinkPort {
     ) {
         let response = response(status, retry_after_ms, headers, body);
         self.sink.handle(moment(now), Input::Exchange(ExchangeId(id), Ok(response)));
-        self.drain();
-    }
-
-    /// An exchange has ended without a response.
-    pub fn failure(&mut self, now: f64, id: u32, why: u8) {
-        self.sink.handle(moment(now), Input::Exchange(ExchangeId(id), Err(failure(why))));
         self.drain();
     }
 }

@@ -40,12 +40,26 @@ impl OutboxPort {
     }
 
     /// Passes an input that has only numbers, by its place in `OUTBOX_INPUTS`, with what `OutboxInputs` of
-    /// `js/engine/ports.ts` says. Returns the number that it gives, or 0.
+    /// `js/engine/ports.ts` says. Returns the number that it gives, or 0. Those that return at once have no effects, or
+    /// their effects wait for the next input.
     #[allow(clippy::too_many_arguments, reason = "a call from JavaScript has only positional arguments")]
     pub fn input(&mut self, input: usize, now: f64, a: f64, b: f64, c: f64, d: f64) -> f64 {
         let (outbox, now) = (&mut self.outbox, moment(now));
         let mut result = 0.0;
         match OUTBOX_INPUTS.get(input) {
+            Some(OutboxInput::Tick) => outbox.handle(now, Input::Tick),
+            Some(OutboxInput::Failure) => {
+                outbox.handle(now, Input::Exchange(ExchangeId(a as u32), Err(failure(b))));
+            }
+            Some(OutboxInput::Stage) => {
+                return stage_result(outbox.stage(SessionId(a as u32), b as u32, c as u32));
+            }
+            Some(OutboxInput::Credit) => return credit(outbox.credit(SessionId(a as u32)), b),
+            Some(OutboxInput::Counter) => {
+                return numbers::counters(outbox).get(a as usize).map_or(0.0, |count| *count as f64);
+            }
+            Some(OutboxInput::IsDrained) => return outbox.is_drained().into(),
+            Some(OutboxInput::IsSettled) => return outbox.is_settled().into(),
             Some(OutboxInput::RollBack) => result = outbox.roll_back(SessionId(a as u32)).into(),
             Some(OutboxInput::StoreOpened) => outbox.store_opened(now, counts(a, b, c, d)),
             Some(OutboxInput::StoreAdded) => outbox.store_added(now, counts(a, b, c, d)),
@@ -79,132 +93,53 @@ impl OutboxPort {
         result
     }
 
-    /// Stages an event. Returns -2 if it is refused, -1 if it is dropped, and otherwise twice the number of
-    /// older events that were dropped for it, plus one if it opens a segment.
-    pub fn stage(&mut self, session: u32, size: u32, ordering_key: u32) -> i32 {
-        match self.outbox.stage(SessionId(session), size, ordering_key) {
-            StageResult::Refused => -2,
-            StageResult::Dropped => -1,
-            StageResult::Staged { opens_segment, dropped } => (dropped * 2) as i32 + i32::from(opens_segment),
-        }
-    }
-
-    /// How much more fits behind the staged events: bytes up to `max_bytes` plus 2^32 times the events.
-    pub fn credit(&self, session: u32, max_bytes: u32) -> f64 {
-        let (bytes, events) = self.outbox.credit(SessionId(session));
-        // A float keeps this many events exactly.
-        let events = events.min(1 << 20);
-        bytes.min(u64::from(max_bytes)) as f64 + f64::from(events) * 4_294_967_296.0
-    }
-
-    /// Stages events for which there was credit.
-    pub fn stage_many(&mut self, session: u32, sizes: &[u32], ordering_keys: &[u32]) {
-        self.outbox.stage_many(SessionId(session), sizes, ordering_keys);
-    }
-
     /// Passes an input that has or gives a list of numbers, by its place in `OUTBOX_LIST_INPUTS`, with what `OutboxListInputs`
     /// of `js/engine/ports.ts` says. Returns the handles that it gives, or none.
-    pub fn input_list(&mut self, input: usize, now: f64, a: f64, b: f64, list: Vec<u32>) -> Vec<u32> {
+    pub fn input_list(&mut self, input: usize, now: f64, a: f64, b: f64, list: Vec<f64>) -> Vec<u32> {
         let (outbox, now) = (&mut self.outbox, moment(now));
-        let ids = match OUTBOX_LIST_INPUTS.get(input) {
-            Some(OutboxListInput::Commit) => outbox.commit(now, SessionId(a as u32), grouping(b as u32)),
-            Some(OutboxListInput::Uncommit) => outbox.uncommit(now, SessionId(a as u32), segments(list)),
-            Some(OutboxListInput::MovedAway) => {
-                outbox.moved_away(now, segments(list).into_iter());
-                Vec::new()
-            }
+        let (session, segment) = (SessionId(a as u32), SegmentId(a as u32));
+        let numbers: Vec<u32> = list.iter().map(|number| *number as u32).collect();
+        let mut ids = Vec::new();
+        match OUTBOX_LIST_INPUTS.get(input) {
+            Some(OutboxListInput::Commit) => ids = outbox.commit(now, session, grouping(b as u32)),
+            Some(OutboxListInput::Uncommit) => ids = outbox.uncommit(now, session, segments(numbers)),
+            Some(OutboxListInput::MovedAway) => outbox.moved_away(now, segments(numbers).into_iter()),
             Some(OutboxListInput::DeliveredElsewhere) => {
-                outbox.delivered_elsewhere(now, SegmentId(a as u32), &list, b as u16);
-                Vec::new()
+                outbox.delivered_elsewhere(now, segment, &numbers, b as u16);
             }
             Some(OutboxListInput::ResponseEach) => {
-                outbox.response_each(now, ExchangeId(a as u32), &list, retry_after(b));
-                Vec::new()
+                outbox.response_each(now, ExchangeId(a as u32), &numbers, retry_after(b));
             }
-            None => Vec::new(),
-        };
+            Some(OutboxListInput::StageMany) => {
+                let Contents { sizes, ordering_keys, .. } = contents(&numbers).0;
+                outbox.stage_many(session, &sizes, &ordering_keys);
+                return Vec::new();
+            }
+            Some(OutboxListInput::Recommit) => ids.push(outbox.recommit(now, contents(&numbers).0)),
+            Some(OutboxListInput::SegmentFound) => {
+                let (contents, progress) = contents(&numbers);
+                let progress = Progress::from_numbers(progress, contents.len());
+                let known = (segment.0 != 0).then_some(segment);
+                ids.push(outbox.segment_found(now, contents, Millis(b as u64), known, progress.as_ref()));
+            }
+            Some(OutboxListInput::SetExpiryTimes) => {
+                outbox.set_expiry_times(segment, ExpiryTimes::new(list, b != 0.0));
+            }
+            None => {}
+        }
         self.drain();
         ids.into_iter().map(|id| id.0).collect()
-    }
-
-    /// Commits events again that were committed in a discarded engine.
-    pub fn recommit(
-        &mut self,
-        now: f64,
-        sizes: Vec<u32>,
-        ordering_keys: Vec<u32>,
-        max_grouped_events: u32,
-    ) -> u32 {
-        let contents = Contents { sizes, ordering_keys, grouping: grouping(max_grouped_events) };
-        self.run(|outbox| outbox.recommit(moment(now), contents)).0
-    }
-
-    /// A peek found a segment. `known` is its handle, or 0. For `progress` see [`Progress::to_numbers`]; it may
-    /// be empty. Returns its handle.
-    #[allow(clippy::too_many_arguments, reason = "a call from JavaScript has only positional arguments")]
-    pub fn segment_found(
-        &mut self,
-        now: f64,
-        sizes: Vec<u32>,
-        ordering_keys: Vec<u32>,
-        max_grouped_events: u32,
-        age: f64,
-        known: u32,
-        progress: &[u32],
-    ) -> u32 {
-        let known = (known != 0).then_some(SegmentId(known));
-        let contents = Contents { sizes, ordering_keys, grouping: grouping(max_grouped_events) };
-        let progress = Progress::from_numbers(progress, contents.len());
-        self.run(|outbox| {
-            outbox.segment_found(moment(now), contents, Millis(age as u64), known, progress.as_ref())
-        })
-        .0
-    }
-
-    /// When the events of a segment expire, in Unix milliseconds; NaN for never.
-    pub fn set_expiry_times(&mut self, segment: u32, times: Vec<f64>, is_replayed: bool) {
-        self.outbox.set_expiry_times(SegmentId(segment), ExpiryTimes::new(times, is_replayed));
-    }
-
-    /// Time has passed.
-    pub fn tick(&mut self, now: f64) {
-        self.run(|outbox| outbox.handle(moment(now), Input::Tick));
     }
 
     /// An exchange ended with a response.
     pub fn response(&mut self, now: f64, id: u32, status: u16, after: f64, headers: String, body: Vec<u8>) {
         let (response, classify) = (response(status, after, headers, body), self.classify);
-        self.run(|outbox| outbox.response(moment(now), ExchangeId(id), &response, classify));
-    }
-
-    /// An exchange failed.
-    pub fn failure(&mut self, now: f64, id: u32, why: u8) {
-        self.run(|outbox| outbox.handle(moment(now), Input::Exchange(ExchangeId(id), Err(failure(why)))));
-    }
-
-    /// A counter, by its place in `COUNTERS` of `js/engine/generated/tables.ts`.
-    pub fn counter(&self, at: usize) -> f64 {
-        numbers::counters(&self.outbox).get(at).map_or(0.0, |count| *count as f64)
-    }
-
-    /// Whether there is nothing to write, to send, or to find in the store.
-    pub fn is_drained(&self) -> bool {
-        self.outbox.is_drained()
-    }
-
-    /// Whether all changes are written and no request is in flight.
-    pub fn is_settled(&self) -> bool {
-        self.outbox.is_settled()
+        self.outbox.response(moment(now), ExchangeId(id), &response, classify);
+        self.drain();
     }
 }
 
 impl OutboxPort {
-    fn run<R>(&mut self, input: impl FnOnce(&mut Outbox) -> R) -> R {
-        let result = input(&mut self.outbox);
-        self.drain();
-        result
-    }
-
     /// Appends all effects to the queue.
     fn drain(&mut self) {
         let sink = &self.effects;
@@ -228,6 +163,38 @@ fn counts(events: f64, bytes: f64, dead: f64, dead_bytes: f64) -> StoreCounts {
         dead: dead as u64,
         dead_bytes: dead_bytes as u64,
     }
+}
+
+/// -2 if the event is refused, -1 if it is dropped, and otherwise twice the number of older events that were dropped
+/// for it, plus one if it opens a segment.
+fn stage_result(result: StageResult) -> f64 {
+    match result {
+        StageResult::Refused => -2.0,
+        StageResult::Dropped => -1.0,
+        StageResult::Staged { opens_segment, dropped } => f64::from(dropped * 2 + u32::from(opens_segment)),
+    }
+}
+
+/// Bytes up to `max_bytes`, plus 2^32 times the events.
+fn credit((bytes, events): (u64, u32), max_bytes: f64) -> f64 {
+    // A float keeps this many events exactly.
+    let events = events.min(1 << 20);
+    (bytes as f64).min(max_bytes) + f64::from(events) * 4_294_967_296.0
+}
+
+/// The contents of a segment, and the numbers behind them, see `contentsList` of `js/outbox/contents-list.ts`.
+fn contents(numbers: &[u32]) -> (Contents, &[u32]) {
+    let Some((&[max_grouped_events, sizes, ordering_keys], rest)) = numbers.split_first_chunk() else {
+        return (Contents::default(), &[]);
+    };
+    let (sizes, rest) = rest.split_at_checked(sizes as usize).unwrap_or_default();
+    let (ordering_keys, rest) = rest.split_at_checked(ordering_keys as usize).unwrap_or_default();
+    let contents = Contents {
+        sizes: sizes.to_vec(),
+        ordering_keys: ordering_keys.to_vec(),
+        grouping: grouping(max_grouped_events),
+    };
+    (contents, rest)
 }
 
 fn segments(handles: Vec<u32>) -> Vec<SegmentId> {

@@ -27,7 +27,7 @@ pub(super) fn retry_after(millis: f64) -> Option<Millis> {
 }
 
 /// By its place in [`FAILURES`].
-pub(super) fn failure(reason: u8) -> Failure {
+pub(super) fn failure(reason: f64) -> Failure {
     FAILURES.get(reason as usize).copied().unwrap_or(Failure::Network)
 }
 

@@ -60,6 +60,8 @@ impl StreamPort {
     /// polling goes on.
     pub fn input(&mut self, input: usize, now: f64, a: f64, b: f64) -> u32 {
         let input = match STREAM_INPUTS.get(input) {
+            Some(StreamInput::Tick) => Input::Tick,
+            Some(StreamInput::Failure) => Input::Exchange(ExchangeId(a as u32), Err(failure(b))),
             Some(StreamInput::Open) => return self.start(now, Input::Open),
             Some(StreamInput::Probe) => return self.start(now, |op| Input::Probe(Probe::Asked(op))),
             Some(StreamInput::NotSigned) => {
@@ -155,16 +157,6 @@ impl StreamPort {
         self.pass(now, Input::Taken(taken as usize));
         let response = response(status, after, headers, core::mem::take(&mut self.body));
         self.handle(now, Input::Exchange(ExchangeId(id), Ok(response)));
-    }
-
-    /// Runs the timers that are due.
-    pub fn tick(&mut self, now: f64) {
-        self.handle(now, Input::Tick);
-    }
-
-    /// Reports that an exchange failed.
-    pub fn failure(&mut self, now: f64, id: u32, why: u8) {
-        self.handle(now, Input::Exchange(ExchangeId(id), Err(failure(why))));
     }
 }
 

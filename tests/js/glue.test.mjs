@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath, pathToFileURL } from "node:url";
+import { PORT_INPUTS } from "../../dist/engine/generated/tables.js";
 import { tidyGlue } from "../../js/build/glue.mjs";
 import { withShortNames } from "../../js/build/short-names.mjs";
 
@@ -71,12 +72,12 @@ test("a port of an instance that was discarded, and one that was freed, refuse c
   glue.initSync({ module: readFileSync(`${fileURLToPath(PUBLISH)}.wasm`) });
   const make = () => new glue.CallsPort(new Float64Array(8), 0, 1, { wait() {} });
   const [stale, freed] = [make(), make()];
-  stale.close();
+  stale.input(PORT_INPUTS.close, 0);
   freed.free();
-  assert.throws(() => freed.close(), /null pointer/);
+  assert.throws(() => freed.input(PORT_INPUTS.close, 0), /null pointer/);
   glue.__wbg_reset_state();
-  assert.throws(() => stale.close(), /Invalid stale object from previous Wasm instance/);
-  make().close();
+  assert.throws(() => stale.input(PORT_INPUTS.close, 0), /Invalid stale object from previous Wasm instance/);
+  make().input(PORT_INPUTS.close, 0);
 });
 
 test("an effect that throws leaves the machine usable", async () => {
@@ -88,6 +89,6 @@ test("an effect that throws leaves the machine usable", async () => {
     throw new Error("no room");
   };
   const port = new glue.CallsPort(new Float64Array(8), 0, 1, { wait: fail });
-  for (let call = 0; call < 3; call++) port.close();
+  for (let call = 0; call < 3; call++) port.input(PORT_INPUTS.close, 0);
   assert.equal(waits, 3);
 });

@@ -50,7 +50,7 @@ test("one publish in the steady state crosses the boundary seven times", async (
   while (client.outbox.stats().pending > 0) await new Promise((resolve) => setImmediate(resolve));
   await new Promise((resolve) => setImmediate(resolve));
   // What the test itself asks is not part of a publish.
-  const inputs = calls.filter((name) => !["counter", "is_drained", "is_settled"].includes(name));
+  const inputs = calls.filter((name) => !["counter", "isDrained", "isSettled"].includes(name));
   assert.deepEqual(inputs, ["stage", "credit", "commit", "flushNow", "storeWritten", "response", "storeWritten"]);
   await client.close();
 });
@@ -60,6 +60,6 @@ test("a fresh leader does not read back what it has just stored", async (t) => {
   const client = publisher();
   await publishOne(client);
   assert.ok(calls.includes("storePeeked"), "it looks for older events");
-  assert.ok(!calls.includes("segment_found"), "its own segment is not read");
+  assert.ok(!calls.includes("segmentFound"), "its own segment is not read");
   await client.close();
 });

@@ -37,7 +37,7 @@ function segmentOf(...ids) {
 
 const INPUT_NAMES = { input: Object.keys(OUTBOX_INPUTS), input_list: Object.keys(OUTBOX_LIST_INPUTS) };
 
-/** A machine that records what it is told. `answers`: of its questions. */
+/** A machine that records what it is told. `answers`: by its inputs. */
 function machineOf(answers = {}) {
   const calls = [];
   const port = new Proxy(
@@ -46,9 +46,9 @@ function machineOf(answers = {}) {
       get:
         (_, name) =>
         (...args) => {
-          const input = INPUT_NAMES[name]?.[args[0]];
-          calls.push(input ? [input, ...args.slice(1)] : [name, ...args]);
-          return answers[name]?.(...args);
+          const input = INPUT_NAMES[name]?.[args[0]] ?? name;
+          calls.push(input === name ? [name, ...args] : [input, ...args.slice(1)]);
+          return answers[input]?.(...args);
         },
     },
   );
@@ -173,12 +173,12 @@ test("recovery: the next engine gets what the discarded one may not have stored,
   const failing = machineOf({
     recommit: () => {
       if (++handle === 2) throw new Error("trap");
-      return handle;
+      return [handle];
     },
   });
   assert.throws(() => recovery.onStart(failing.port, 7), /trap/);
   assert.deepEqual(recovery.lost, all.slice(1));
-  recovery.onStart(machineOf({ recommit: () => 9 }).port, 7);
+  recovery.onStart(machineOf({ recommit: () => [9] }).port, 7);
   assert.deepEqual([recovery.lost, segments.get(9), told], [[], all[1], ["scope.a", "scope.b"]]);
   await new Promise((resolve) => setTimeout(resolve, 30));
   assert.equal(restarts, 1);
@@ -246,7 +246,7 @@ test("news of other tabs wait until the machine has forgotten the segment", () =
   assert.deepEqual(machine.calls, []);
   isLeader = true;
   elsewhere.onMessage({ key: "scope.a", ids: ["b"], status: 202 });
-  assert.deepEqual(machine.calls.pop(), ["deliveredElsewhere", 7, 1, 202, new Uint32Array([1])]);
+  assert.deepEqual(machine.calls.pop(), ["deliveredElsewhere", 7, 1, 202, new Float64Array([1])]);
   segments.forget(1, true);
   elsewhere.onEvicted(segment);
   assert.deepEqual(machine.calls.pop(), ["settledElsewhere", 7, 1, 1, 0, 10]);

@@ -86,7 +86,7 @@ function pumpOf(handle, note) {
   let machines = 0;
   const makePort = (_glue, effects) => {
     const machine = ++machines;
-    return { tick: () => handle(effects, machine), free() {} };
+    return { input: () => handle(effects, machine), free() {} };
   };
   return { module, pump: new Pump({ module, makePort, fetch: undefined, handlers: { note }, onReset() {} }) };
 }
@@ -98,8 +98,8 @@ test("the outputs of a machine that trapped are not carried out for the next one
     if (machine === 1) trap();
   };
   const { pump } = pumpOf(handle, (machine) => noted.push(machine));
-  assert.throws(() => pump.send((port) => port.tick()), { code: "ERR_INTERNAL" });
-  pump.send((port) => port.tick());
+  assert.throws(() => pump.send((port) => port.input()), { code: "ERR_INTERNAL" });
+  pump.send((port) => port.input());
   assert.deepEqual(noted, [2]);
 });
 
@@ -112,9 +112,9 @@ test("after a trap in a handler the outputs of the old machine are dropped, and 
     noted.push(output);
     if (output !== "1b") return;
     provokeTrap(module);
-    pump.send((port) => port.tick());
+    pump.send((port) => port.input());
   });
-  pump.send((port) => port.tick());
+  pump.send((port) => port.input());
   assert.deepEqual(noted, ["1a", "1b", "2a", "2b", "2c"]);
 });
 
@@ -129,7 +129,7 @@ test("a request that is being signed when its client closes leaves no unhandled 
       pump.startExchange(1, Promise.reject(new Error("no signature")));
     },
   );
-  pump.send((port) => port.tick());
+  pump.send((port) => port.input());
   await new Promise((resolve) => setImmediate(resolve));
   process.off("unhandledRejection", onUnhandled);
   assert.deepEqual(unhandled, []);
@@ -150,14 +150,14 @@ test("a trap during an abort or close rejects the calls in progress and causes n
   const onUncaught = (error) => uncaught.push(error);
   process.on("uncaughtException", onUncaught);
   const { prototype } = publish.glue.CallsPort;
-  const original = { cancel: prototype.cancel, close: prototype.close };
+  const original = { input: prototype.input };
   try {
     const publisher = new Publisher({ url: "https://example.com/", fetch: () => new Promise(() => {}) });
     const controller = new AbortController();
     const pending = publisher.send(CloudEvent.fromJSON(text), { signal: controller.signal });
     const rejected = assert.rejects(pending, { code: "ERR_INTERNAL" });
     await sleep();
-    prototype.cancel = prototype.close = trap;
+    prototype.input = trap;
     controller.abort();
     await rejected;
     const other = publisher.send(CloudEvent.fromJSON(text));

@@ -6,7 +6,8 @@ use std::fs;
 use eventferry::base::error::{Code, Culprit};
 use eventferry::boundary::numbers::{
     CLASSIFIER_NAMES, COUNTER_NAMES, FAILURE_NAMES, MARKS_INPUT_NAMES, OUTBOX_CLASSIFIER_NAMES,
-    OUTBOX_INPUT_NAMES, OUTBOX_LIST_INPUT_NAMES, POLICY_NAMES, STREAM_INPUT_NAMES, STREAM_TEXT_INPUT_NAMES,
+    OUTBOX_INPUT_NAMES, OUTBOX_LIST_INPUT_NAMES, POLICY_NAMES, PORT_INPUT_NAMES,
+    STREAM_INPUT_NAMES, STREAM_TEXT_INPUT_NAMES,
 };
 use eventferry::boundary::options::{
     CALLS_OPTIONS, NumberOption, OUTBOX_OPTIONS, STREAM_NUMBERS, STREAM_TEXTS,
@@ -26,6 +27,13 @@ fn the_tables_of_typescript_are_those_of_this_crate() {
         found == expected,
         "the tables differ; WRITE_TABLES=1 cargo test --test native tables writes them"
     );
+}
+
+#[test]
+fn every_port_has_the_inputs_that_the_pump_makes() {
+    for names in [PORT_INPUT_NAMES, OUTBOX_INPUT_NAMES, STREAM_INPUT_NAMES] {
+        assert_eq!(names[..2], ["tick", "failure"]);
+    }
 }
 
 #[test]
@@ -58,6 +66,11 @@ fn tables() -> String {
             "Which function of the engine classifies the responses to an outbox.",
             "OUTBOX_CLASSIFIERS",
             OUTBOX_CLASSIFIER_NAMES,
+        ),
+        numbers(
+            "The inputs of calls and of a GlassFlow sink that have only numbers. Those of an outbox and of a stream begin with `tick` and `failure` too.",
+            "PORT_INPUTS",
+            PORT_INPUT_NAMES,
         ),
         numbers("The inputs of an outbox that have only numbers.", "OUTBOX_INPUTS", OUTBOX_INPUT_NAMES),
         numbers(

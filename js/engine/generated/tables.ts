@@ -93,26 +93,41 @@ export const OUTBOX_CLASSIFIERS = {
   bcEvents: 1,
 } as const;
 
+/** The inputs of calls and of a GlassFlow sink that have only numbers. Those of an outbox and of a stream begin with `tick` and `failure` too. */
+export const PORT_INPUTS = {
+  tick: 0,
+  failure: 1,
+  cancel: 2,
+  close: 3,
+} as const;
+
 /** The inputs of an outbox that have only numbers. */
 export const OUTBOX_INPUTS = {
-  rollBack: 0,
-  storeOpened: 1,
-  storeAdded: 2,
-  storeWritten: 3,
-  storePeeked: 4,
-  storeChanged: 5,
-  setWallClock: 6,
-  settledElsewhere: 7,
-  deadRemoved: 8,
-  purge: 9,
-  setLeader: 10,
-  pause: 11,
-  flushNow: 12,
-  online: 13,
-  allowRequests: 14,
-  pageHidden: 15,
-  limitBatches: 16,
-  notSent: 17,
+  tick: 0,
+  failure: 1,
+  stage: 2,
+  credit: 3,
+  counter: 4,
+  isDrained: 5,
+  isSettled: 6,
+  rollBack: 7,
+  storeOpened: 8,
+  storeAdded: 9,
+  storeWritten: 10,
+  storePeeked: 11,
+  storeChanged: 12,
+  setWallClock: 13,
+  settledElsewhere: 14,
+  deadRemoved: 15,
+  purge: 16,
+  setLeader: 17,
+  pause: 18,
+  flushNow: 19,
+  online: 20,
+  allowRequests: 21,
+  pageHidden: 22,
+  limitBatches: 23,
+  notSent: 24,
 } as const;
 
 /** The inputs of an outbox that have or give a list of numbers. */
@@ -122,20 +137,26 @@ export const OUTBOX_LIST_INPUTS = {
   movedAway: 2,
   deliveredElsewhere: 3,
   responseEach: 4,
+  stageMany: 5,
+  recommit: 6,
+  segmentFound: 7,
+  setExpiryTimes: 8,
 } as const;
 
 /** The inputs of a stream that have only numbers. */
 export const STREAM_INPUTS = {
-  open: 0,
-  probe: 1,
-  networkChanged: 2,
-  setClock: 3,
-  taken: 4,
-  notSigned: 5,
-  close: 6,
-  socketOpened: 7,
-  socketText: 8,
-  socketClosed: 9,
+  tick: 0,
+  failure: 1,
+  open: 2,
+  probe: 3,
+  networkChanged: 4,
+  setClock: 5,
+  taken: 6,
+  notSigned: 7,
+  close: 8,
+  socketOpened: 9,
+  socketText: 10,
+  socketClosed: 11,
 } as const;
 
 /** The inputs of a stream that have texts. */

@@ -188,10 +188,10 @@ export class StreamDriver {
 
   /** The port, whose timers also follow the wall clock: they are the first to run after a sleep. */
   #withClock(port: StreamPort): StreamPort {
-    const tick = port.tick.bind(port);
-    port.tick = (now) => {
-      if (this.#syncClock(port, now)) port.input(STREAM_INPUTS.networkChanged, now, true);
-      tick(now);
+    const input = port.input.bind(port) as (input: number, now: number, ...numbers: unknown[]) => number;
+    port.input = (number, now, ...numbers) => {
+      if (number === STREAM_INPUTS.tick && this.#syncClock(port, now)) input(STREAM_INPUTS.networkChanged, now, true);
+      return input(number, now, ...numbers);
     };
     return port;
   }
@@ -266,7 +266,7 @@ export class StreamDriver {
     this.#isDrainScheduled = true;
     queueMicrotask(() => {
       this.#isDrainScheduled = false;
-      this.send((port, now) => port.tick(now));
+      this.send((port, now) => port.input(STREAM_INPUTS.tick, now));
     });
   }
 
@@ -313,7 +313,7 @@ export class StreamDriver {
     if (outcome.kind === "failure") {
       this.#networkCause = outcome.cause;
       extensions?.forget(id);
-      port.failure(now, id, FAILURE[outcome.reason]);
+      port.input(STREAM_INPUTS.failure, now, id, FAILURE[outcome.reason]);
       return;
     }
     const { chunks, headers } = outcome;
@@ -324,7 +324,7 @@ export class StreamDriver {
     }
     extensions.receive(id, decoder.decode(joined(chunks)), headers, (changed, isLater) => {
       const report = () => {
-        if (changed === TIMED_OUT) port.failure(monotonicNow(), id, FAILURE.timeout);
+        if (changed === TIMED_OUT) port.input(STREAM_INPUTS.failure, monotonicNow(), id, FAILURE.timeout);
         else this.#onResponse(id, outcome, changed === undefined ? chunks : [encoder.encode(changed)]);
       };
       if (isLater) this.send(report);

@@ -10,7 +10,7 @@
 import { glassflow } from "../../engine/modules/glassflow.js";
 import { aborted } from "../../client/options.js";
 import { FerryError, type FerryErrorCode, codeOf } from "../../engine/errors.js";
-import { FAILURE, type GlassflowGlue, type PipelineSinkPort } from "../../engine/ports.js";
+import { FAILURE, type GlassflowGlue, type PipelineSinkPort, PORT_INPUTS } from "../../engine/ports.js";
 import { Pump } from "../../engine/pump.js";
 import { joined } from "../../platform/bytes.js";
 import type { ExchangeOutcome, FetchLike, RequestPlan } from "../../platform/fetch.js";
@@ -96,7 +96,7 @@ export class SinkDriver {
         isCancelled = true;
         if (op === undefined || !this.#calls.has(op)) return;
         const cancelled = op;
-        this.#pump.sendInBackground((port) => port.cancel(cancelled));
+        this.#pump.sendInBackground((port, now) => port.input(PORT_INPUTS.cancel, now, cancelled));
       };
       const removeListener = () => signal?.removeEventListener("abort", cancel);
       signal?.addEventListener("abort", cancel);
@@ -129,7 +129,7 @@ export class SinkDriver {
     if (this.#isClosed) return;
     this.#isClosed = true;
     if (this.#pump.isRunning) {
-      this.#pump.sendInBackground((port) => port.close());
+      this.#pump.sendInBackground((port, now) => port.input(PORT_INPUTS.close, now));
       if (this.#pump.isRunning && !this.#pump.query((port) => port.is_idle())) {
         await new Promise<void>((resolve) => {
           this.#onIdle = resolve;
@@ -152,7 +152,7 @@ export class SinkDriver {
     this.#lastExchange = { id, outcome };
     // The machine does not read the body.
     if (outcome.kind === "response") port.response(now, id, outcome.status, outcome.retryAfterMs, "", EMPTY);
-    else port.failure(now, id, FAILURE[outcome.reason]);
+    else port.input(PORT_INPUTS.failure, now, id, FAILURE[outcome.reason]);
     if (this.#onIdle && port.is_idle()) queueMicrotask(this.#onIdle);
   }
 

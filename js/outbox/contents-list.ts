@@ -1,0 +1,20 @@
+/**
+ * What the machine has to know of the events of a segment, as one list of numbers (`src/wasm/outbox.rs` reads it): how many of
+ * its events may share a request (see `maxGroupedEvents`), how many sizes and how many ordering keys follow, these, and what is
+ * remembered of its requests (see `progress.ts`), if there is something.
+ */
+export function contentsList(
+  maxGroupedEvents: number,
+  sizes: Iterable<number> & ArrayLike<number>,
+  orderingKeys: Iterable<number> & ArrayLike<number>,
+  progress: Iterable<number> = [],
+): Float64Array {
+  return new Float64Array([
+    maxGroupedEvents,
+    sizes.length,
+    orderingKeys.length,
+    ...sizes,
+    ...orderingKeys,
+    ...progress,
+  ]);
+}
