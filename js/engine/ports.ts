@@ -147,11 +147,7 @@ export interface Port {
 
 /** The machine that makes calls, see `src/wasm/calls.rs`. */
 export interface CallsPort extends Required<Port> {
-  input<Input extends keyof PortInputsByNumber>(
-    input: Input,
-    now: number,
-    ...numbers: PortInputsByNumber[Input]
-  ): void;
+  input<Input extends keyof PortInputsByNumber>(input: Input, now: number, ...numbers: PortInputsByNumber[Input]): void;
   /** A `GET` has no body. */
   send(
     now: number,
@@ -411,11 +407,7 @@ export interface MarksPort {
 
 /** The port of a GlassFlow sink, see `src/wasm/glassflow.rs`. */
 export interface PipelineSinkPort extends Required<Port> {
-  input<Input extends keyof PortInputsByNumber>(
-    input: Input,
-    now: number,
-    ...numbers: PortInputsByNumber[Input]
-  ): void;
+  input<Input extends keyof PortInputsByNumber>(input: Input, now: number, ...numbers: PortInputsByNumber[Input]): void;
   consume(now: number, isFailed: boolean, timeoutMs: number): number;
   is_idle(): boolean;
 }

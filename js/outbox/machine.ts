@@ -142,5 +142,7 @@ export class OutboxMachine {
 
 /** All 0 without a machine. */
 function countersOf(port?: OutboxPort): Counters {
-  return Object.fromEntries(COUNTERS.map((name, at) => [name, port?.input(OUTBOX_INPUTS.counter, 0, at) ?? 0])) as Counters;
+  return Object.fromEntries(
+    COUNTERS.map((name, at) => [name, port?.input(OUTBOX_INPUTS.counter, 0, at) ?? 0]),
+  ) as Counters;
 }
