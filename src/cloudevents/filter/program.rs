@@ -92,8 +92,8 @@ pub(super) enum Step {
     },
     /// A call that no function takes.
     MissingFunction,
-    /// Whether an attribute has a text: `exact`, `prefix` and `suffix`; `attribute = 'text'`; `LIKE` with a pattern that is one
-    /// of them.
+    /// Whether an attribute has a text: `exact`, `prefix` and `suffix`; `attribute = 'text'`; `LIKE` with a text or the start of
+    /// one.
     HasText {
         /// The attribute.
         attribute: u16,

@@ -73,8 +73,8 @@ mod tests {
         for (filter, comparisons, is_all) in [
             (r#"{"sql":"type = 'a' AND subject LIKE 'b%'"}"#, "type a, subject b*", true),
             (
-                r#"{"sql":"type = 'a' AND subject LIKE '%b' AND id LIKE 'c'"}"#,
-                "type a, subject b*, id c",
+                r#"{"sql":"type = 'a' AND id LIKE 'b' AND subject LIKE 'c%'"}"#,
+                "type a, id b, subject c*",
                 true,
             ),
             (r#"[{"sql":"type = 'a' AND id LIKE 'b_'"},{"exact":{"id":"c"}}]"#, "type a", false),
@@ -96,6 +96,7 @@ mod tests {
             (r#"{"sql":"NOT (type = 'a')"}"#, "", false),
             (r#"{"sql":"(type = 'a') = FALSE"}"#, "", false),
             (r#"{"sql":"type NOT LIKE 'a%'"}"#, "", false),
+            (r#"{"sql":"type LIKE 'a%' AND subject LIKE '%b' AND id LIKE 'c'"}"#, "type a*", false),
             (r#"{"any":[{"exact":{"type":"a"}}]}"#, "", false),
             (r#"{"not":{"exact":{"type":"a"}}}"#, "", false),
             ("[]", "", true),
