@@ -2,6 +2,7 @@
 import { type FerryError, traced } from "../engine/errors.js";
 import type { Bytes } from "../platform/bytes.js";
 import { arenaOf, keepArena } from "./arena.js";
+import type { Numbers } from "./contents-list.js";
 import type { Credit } from "./credit.js";
 import { withBrackets } from "./json-texts.js";
 import { orderingKeyOf } from "./ordering-key.js";
@@ -46,7 +47,7 @@ export interface BufferHost<E> {
   /** Makes a buffer the only one that has credit. */
   grantCredit(buffer: SessionBuffer<E>): void;
   /** Stages events for which there was credit. `generation`: the engine that has the other events of the segment. */
-  stageMany(session: number, generation: number, sizes: number[], orderingKeys: number[]): void;
+  stageMany(session: number, generation: number, sizes: Numbers, orderingKeys: Numbers): void;
   /** Commits the staged events of a session. `origin` gets those back that cannot be stored. */
   commit(origin: SegmentOrigin, segments: TrackedSegment[]): void;
   rollBack(session: number): void;
@@ -139,7 +140,7 @@ export class SessionBuffer<E> implements SegmentOrigin {
     this.#unencoded = "";
     this.#unencodedLengths = [];
     (segment.sizes as number[]).push(...sizes);
-    this.#host.stageMany(this.id, segment.generation, sizes, [...segment.orderingKeys.slice(from)]);
+    this.#host.stageMany(this.id, segment.generation, sizes, segment.orderingKeys.slice(from));
   }
 
   /** The staged events in their encoded form, the oldest first. */

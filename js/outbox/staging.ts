@@ -10,7 +10,7 @@ import { publish } from "../engine/modules/publish.js";
 import { FerryError } from "../engine/errors.js";
 import { OUTBOX_INPUTS, type OutboxPort, OUTBOX_LIST_INPUTS } from "../engine/ports.js";
 import { unixNow } from "../platform/clock.js";
-import { contentsList } from "./contents-list.js";
+import { contentsList, type Numbers } from "./contents-list.js";
 import { type Credit, MAX_CREDIT_BYTES, NO_CREDIT } from "./credit.js";
 import type { Expiry } from "./expiry.js";
 import type { Keys } from "./keys.js";
@@ -95,7 +95,7 @@ export class Staging<E> implements SessionHost<E> {
     this.#creditHolder?.returnCredit();
   }
 
-  stageMany(session: number, generation: number, sizes: number[], orderingKeys: number[]): void {
+  stageMany(session: number, generation: number, sizes: Numbers, orderingKeys: Numbers): void {
     if (generation !== this.engineGeneration || this.isClosed) return;
     try {
       const list = contentsList(0, sizes, orderingKeys);

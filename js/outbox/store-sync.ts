@@ -4,7 +4,7 @@
  *
  * ```text
  *   machine ──write, peek──> store ──storeWritten, segmentFound, storePeeked──> machine
- *   other tab ──message────> store_changed, settled_elsewhere ───────────────────> machine
+ *   other tab ──message────> storeChanged, settledElsewhere ──────────────────> machine
  * ```
  */
 import type { FerryError } from "../engine/errors.js";

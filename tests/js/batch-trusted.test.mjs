@@ -26,6 +26,14 @@ test("bytes that are checked in full are copied, trusted bytes are not", () => {
   }
 });
 
+test("a batch that is checked in full keeps its bytes when another one is parsed", () => {
+  const bytes = bytesOf(9);
+  const batch = EventBatch.parse(new Uint8Array([0xef, 0xbb, 0xbf, ...bytes]));
+  EventBatch.parse(bytesOf(30));
+  assert.deepEqual(batch.toBytes(), bytes);
+  assert.equal(textOf(batch.filter(filter)), expected);
+});
+
 test("an event that was handed out keeps its text when trusted bytes change", () => {
   const bytes = bytesOf(9);
   const found = EventBatch.parse(bytes, { check: "structure" }).at(4);

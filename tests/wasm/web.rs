@@ -31,7 +31,7 @@ fn the_build_uses_simd() {
 }
 
 /// Compares the results of both blocks, and those that differ once more: JavaScriptCore 2.50 gives a wrong value about once
-/// in 500 runs on a busy machine, in SIMD or in scalar code, at the moment when it replaces a function by its optimized
+/// in 200 to 500 runs on a busy machine, in SIMD or in scalar code, at the moment when it replaces a function by its optimized
 /// code. A fault of a block gives the same wrong result each time.
 fn assert_same<T: PartialEq + Debug>(left: impl Fn() -> T, right: impl Fn() -> T, bytes: &[u8]) {
     if left() != right() {
