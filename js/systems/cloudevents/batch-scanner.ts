@@ -7,24 +7,14 @@ import { codecs } from "../../engine/modules/codecs.js";
 import type { ScannerExports } from "../../engine/ports.js";
 import type { TextModule } from "../../engine/text-module.js";
 import type { BatchFormat } from "./batch-options.js";
+import { rowsAt } from "./batch-subset.js";
+import type { EventSelector } from "./event-selector.js";
 import { INDEX, ROW_WORDS } from "./table.js";
 
 /** A module that scans batches. */
 export interface BatchScanner {
   readonly module: TextModule<Glue<ScannerExports>>;
   scan(length: number, lines: number, inBytes: number, isTrusted: number): number;
-}
-
-/** Chooses events of a batch by the offsets in the memory of the scanner: a `Filter`. */
-export interface EventSelector {
-  /**
-   * The indices that the filter keeps.
-   *
-   * @param indices events of a scanned batch, by their place in the scan; or a number: so many from the first one on
-   * @param ensureScanned brings the batch back into the memory of the scanner, if another one was scanned since
-   * @internal
-   */
-  selectEvents?(indices: Uint32Array | number, ensureScanned: () => void): Uint32Array;
 }
 
 /** A batch in the memory of the scanner. */
@@ -37,6 +27,8 @@ export interface Scan {
   readonly table: Uint32Array;
   /** The rows of the events. Empty after an error. */
   readonly rows: Uint32Array;
+  /** The rows are only those of events that were selected. */
+  readonly isSelected: boolean;
 }
 
 let scanner: BatchScanner = {
@@ -68,23 +60,33 @@ export function isInMemory(scan: Scan | undefined): boolean {
   return current !== undefined && current.scan === scan && current.writes === scanner.module.writes;
 }
 
-/** Scans a batch. */
-export function scanBatch(source: string | Uint8Array, { format, isTrusted, skipsInvalid }: ScanOptions): Scan {
+/**
+ * Scans a batch.
+ *
+ * @param selector chooses the events of which there shall be rows. The batch stays in memory until something else is written
+ */
+export function scanBatch(
+  source: string | Uint8Array,
+  { format, isTrusted, skipsInvalid }: ScanOptions,
+  selector?: EventSelector,
+): Scan {
   const { module } = scanner;
   const hasBytes = typeof source !== "string";
   const lines = format === "ndjson" ? 1 + +skipsInvalid : 0;
   current = undefined;
   const length = hasBytes ? module.putBytes(source) : module.putText(source);
-  if (length < 0) return { code: -1, count: 0, table: module.table, rows: new Uint32Array(0) };
+  if (length < 0) return { code: -1, count: 0, table: module.table, rows: new Uint32Array(0), isSelected: false };
   const code = module.call(() => scanner.scan(length, lines, +hasBytes, +isTrusted));
   // The scan may have grown the memory, which detaches the views.
   const { memory, table: tableAddress, rows: rowsAddress } = module.exports;
   const table = module.table.length > 0 ? module.table : new Uint32Array(memory.buffer, tableAddress(), INDEX + 1);
   const count = table[INDEX]!;
-  const rows =
-    code === 0 ? new Uint32Array(new Uint32Array(memory.buffer, rowsAddress(), ROW_WORDS * count)) : new Uint32Array(0);
-  const scan = { code, count, table, rows };
-  if (code === 0) current = { scan, writes: module.writes };
+  const isSelected = code === 0 && selector !== undefined;
+  // Nothing is written to the memory of the scanner before the events are selected, so there is nothing to bring back.
+  const places = isSelected ? selector.selectEvents!(count, () => undefined) : undefined;
+  const all = new Uint32Array(memory.buffer, rowsAddress(), code === 0 ? ROW_WORDS * count : 0);
+  const scan = { code, count, table, rows: places ? rowsAt(all, places) : new Uint32Array(all), isSelected };
+  if (code === 0 && !isSelected) current = { scan, writes: module.writes };
   return scan;
 }
 
@@ -93,6 +95,11 @@ export function scanBatch(source: string | Uint8Array, { format, isTrusted, skip
  * bytes that it was given are not any more; and a view that is copied by the constructor is not cleared before, as by `slice`.
  */
 export function scannedBytes(length: number): Uint8Array {
+  return new Uint8Array(bytesInScanner(length));
+}
+
+/** The bytes that were scanned last, until something else is written to the memory of the scanner. */
+export function bytesInScanner(length: number): Uint8Array {
   const { memory, reserve } = scanner.module.exports;
-  return new Uint8Array(new Uint8Array(memory.buffer, reserve(length) >>> 0, length));
+  return new Uint8Array(memory.buffer, reserve(length) >>> 0, length);
 }

@@ -41,22 +41,40 @@ export function joinTexts(texts: readonly string[], format: BatchFormat): string
   return texts.map((text) => `${text.replace(/[\r\n]/g, " ")}\n`).join("");
 }
 
-/** Joins the bytes of the events of these rows. */
-export function joinBytes(source: Uint8Array, rows: Uint32Array, format: BatchFormat): Bytes {
-  let size = 2;
+/**
+ * Joins the bytes of the events of these rows.
+ *
+ * @param mayBreak an event in NDJSON may keep its line breaks
+ */
+export function joinBytes(source: Uint8Array, rows: Uint32Array, format: BatchFormat, mayBreak = false): Bytes {
+  const isArray = format === "batch";
+  // Each event has a separator or an end behind it; there are brackets also around none.
+  let size = isArray ? 1 : 0;
   for (let at = 0; at < rows.length; at += ROW_WORDS) size += rows[at + EVENT_END]! - rows[at + EVENT_START]! + 1;
-  const bytes = new Uint8Array(size);
-  let to = 0;
-  if (format === "batch") bytes[to++] = 0x5b;
+  const bytes = new Uint8Array(isArray && rows.length === 0 ? 2 : size);
+  if (isArray) bytes[0] = 0x5b;
+  let to = +isArray;
   for (let at = 0; at < rows.length; at += ROW_WORDS) {
-    if (at > 0) bytes[to++] = format === "batch" ? 0x2c : 0x0a;
     const event = source.subarray(rows[at + EVENT_START], rows[at + EVENT_END]);
-    bytes.set(format === "batch" ? event : onOneLine(event), to);
+    bytes.set(isArray || mayBreak ? event : onOneLine(event), to);
     to += event.length;
+    bytes[to++] = isArray ? 0x2c : 0x0a;
   }
-  if (format === "batch") bytes[to++] = 0x5d;
-  else if (rows.length > 0) bytes[to++] = 0x0a;
-  return bytes.slice(0, to);
+  if (isArray) bytes[bytes.length - 1] = 0x5d;
+  return bytes;
+}
+
+/** Makes a source of its own of the events of these rows, which are then those of that source. */
+export function cutSource(source: Uint8Array, rows: Uint32Array, format: BatchFormat): BatchSource {
+  const bytes = joinBytes(source, rows, format, true);
+  let start = format === "batch" ? 1 : 0;
+  for (let at = 0; at < rows.length; at += ROW_WORDS) {
+    const end = start + rows[at + EVENT_END]! - rows[at + EVENT_START]!;
+    rows[at + EVENT_START] = start;
+    rows[at + EVENT_END] = end;
+    start = end + 1;
+  }
+  return new BatchSource(bytes);
 }
 
 function onOneLine(event: Uint8Array): Uint8Array {

@@ -17,13 +17,14 @@ import {
 } from "./batch-options.js";
 import { type BatchStreamOptions, checkStream, piecesOf } from "./batch-stream.js";
 import { type InvalidLine, invalidLines } from "./batch-lines.js";
-import { type EventSelector, isInMemory, scanBatch, scannedBytes } from "./batch-scanner.js";
-import { BatchSource, joinBytes, joinTexts } from "./batch-source.js";
+import { bytesInScanner, isInMemory, scanBatch, scannedBytes } from "./batch-scanner.js";
+import { BatchSource, cutSource, joinBytes, joinTexts } from "./batch-source.js";
 import { positionsOf, rowsAt, type Scanned, subsetOf } from "./batch-subset.js";
 import { asBytes, isBytes, unsharedBytes } from "./bytes.js";
 import { checkEvent, toArray } from "./check-event.js";
 import { CloudEvent, scanBytes, scanText } from "./event.js";
 import { isChanged, isRead } from "./event-payload.js";
+import { checkPredicate, type EventPredicate, type EventSelector } from "./event-selector.js";
 import { withoutBom } from "./event-data.js";
 import { adviseLenient, checkLenient } from "./lenient.js";
 import { isComplete, mixedVersions, ROW_WORDS, rejected, specversionAt } from "./table.js";
@@ -78,7 +79,8 @@ export class EventBatch implements Iterable<CloudEvent> {
   }
 
   /**
-   * Decodes a batch from its text or bytes. Bytes are copied, but not for `check: "structure"`.
+   * Decodes a batch from its text or bytes. Bytes are copied, but not for `check: "structure"`; with `filter: Filter` only those
+   * of the events that it keeps.
    *
    * @throws {FerryError} `ERR_INVALID_BATCH`, or the error of the first invalid event, with its index in the message;
    * `ERR_INVALID_ARGUMENT`
@@ -86,25 +88,39 @@ export class EventBatch implements Iterable<CloudEvent> {
   static parse(json: string | Uint8Array, options: BatchParseOptions = {}): EventBatch {
     if (typeof json !== "string" && !isBytes(json))
       throw mustBe("json", "a string or bytes", json, Array.isArray(json) ? "for events use EventBatch.of" : undefined);
-    const { format = "batch" } = options;
+    const { format = "batch", filter } = options;
     checkFormat(format);
-    if (typeof json === "string") return EventBatch.scan(json, format, options);
+    if (filter !== undefined) checkPredicate(filter);
+    if (typeof json === "string") return EventBatch.kept(EventBatch.scan(json, format, options), filter);
     const isCopied = options.check !== "structure";
     const bytes = asBytes(json);
-    return EventBatch.scan(isCopied ? bytes : unsharedBytes(bytes), format, options, 0, isCopied);
+    // Code of the user could change the bytes before all events are chosen.
+    const selector = typeof filter === "object" && filter.runsNoUserCode ? filter : undefined;
+    const batch = EventBatch.scan(isCopied ? bytes : unsharedBytes(bytes), format, options, 0, isCopied, selector);
+    return batch.#scanned?.scan.isSelected ? batch : EventBatch.kept(batch, filter);
+  }
+
+  /** The events of a batch that a filter keeps. What was rejected stays. @internal */
+  static kept(batch: EventBatch, filter: EventPredicate | undefined): EventBatch {
+    if (filter === undefined) return batch;
+    const some = batch.filter(filter);
+    some.#invalid = batch.#invalid;
+    some.#rejected = batch.#rejected;
+    return some;
   }
 
   /**
    * Reads a stream of a JSON batch or of NDJSON without holding it all: yields the events in batches of about
-   * `pieceBytes`. When the iteration ends early, the stream is cancelled.
+   * `pieceBytes`, with `filter` those batches that keep events. When the iteration ends early, the stream is cancelled.
    *
    * @throws {FerryError} `ERR_INVALID_ARGUMENT`; while iterating also the errors of `parse`, `ERR_TOO_LARGE` for an event
    * above `maxBytes`, and `ERR_NETWORK` if the stream fails
    */
   static stream(body: ReadableStream<Uint8Array>, options: BatchStreamOptions = {}): AsyncIterable<EventBatch> {
-    const { format = "batch", check = "full" } = options;
+    const { format = "batch", check = "full", filter } = options;
     checkFormat(format);
     checkCheck(check);
+    if (filter !== undefined) checkPredicate(filter);
     checkLenient(options);
     checkOnInvalid(options);
     checkStream(body, options);
@@ -123,6 +139,7 @@ export class EventBatch implements Iterable<CloudEvent> {
    *
    * @param firstIndex the index of the first event in the stream that the input is a piece of
    * @param isCopied the batch keeps a copy of the bytes
+   * @param selector chooses among bytes, and the batch keeps a copy of what it has chosen; but not of valid lines among others
    * @internal
    */
   static scan(
@@ -131,6 +148,7 @@ export class EventBatch implements Iterable<CloudEvent> {
     options: BatchParseOptions = {},
     firstIndex = 0,
     isCopied = false,
+    selector?: EventSelector,
   ): EventBatch {
     const { check = "full" } = options;
     checkCheck(check);
@@ -139,7 +157,14 @@ export class EventBatch implements Iterable<CloudEvent> {
     const whole = typeof input === "string" ? input : withoutBom(input);
     const skipsInvalid = format === "ndjson" && onInvalid !== "reject" && !lenient;
     const scanOptions = { format, isTrusted: check === "structure", skipsInvalid };
-    const scan = scanBatch(whole, scanOptions);
+    const scan = scanBatch(whole, scanOptions, skipsInvalid ? undefined : selector);
+    const scanned = { scan, options: scanOptions, indices: undefined };
+    if (scan.isSelected) {
+      const selected = cutSource(bytesInScanner(whole.length), scan.rows, format);
+      const batch = new EventBatch(INTERNAL, selected, scan.rows, undefined);
+      batch.#scanned = scanned;
+      return batch;
+    }
     const source = isCopied ? scannedBytes(whole.length) : whole;
     if (scan.code !== 0) {
       const error =
@@ -150,7 +175,7 @@ export class EventBatch implements Iterable<CloudEvent> {
       return EventBatch.ofDecoded(scanEach(source, format, { lenient, onInvalid }, error, firstIndex));
     }
     const batch = new EventBatch(INTERNAL, new BatchSource(source), scan.rows, undefined);
-    batch.#scanned = { scan, options: scanOptions, indices: undefined };
+    batch.#scanned = scanned;
     if (!skipsInvalid) return batch;
     const invalid = invalidLines(source, scan.rows, firstIndex);
     if (!invalid) return EventBatch.ofDecoded(scanEach(source, format, { onInvalid }, undefined, firstIndex));
@@ -211,11 +236,8 @@ export class EventBatch implements Iterable<CloudEvent> {
    *
    * @throws {FerryError} `ERR_INVALID_ARGUMENT`
    */
-  filter(
-    predicate: ((event: CloudEvent) => boolean) | ({ matches(event: CloudEvent): boolean } & EventSelector),
-  ): EventBatch {
-    if (typeof predicate !== "function" && typeof predicate?.matches !== "function")
-      throw mustBe("filter", "a Filter, a function or an object with a function matches", predicate);
+  filter(predicate: EventPredicate): EventBatch {
+    checkPredicate(predicate);
     if (this.#scanned && typeof predicate !== "function" && predicate.selectEvents) {
       const { indices } = this.#scanned;
       const selected = predicate.selectEvents(indices ?? this.length, () => this.#ensureScanned());
@@ -299,7 +321,8 @@ async function* batchesOf(
     version = first;
     const count = EventBatch.countOf(batch);
     index += count;
-    if (count > 0) yield batch;
+    const kept = EventBatch.kept(batch, options.filter);
+    if (EventBatch.countOf(kept) > 0) yield kept;
   }
 }
 

@@ -25,6 +25,7 @@ export type { DedupeOptions } from "./dedupe.js";
 export { toEventGrid, toPubSubPush } from "./envelope-writers.js";
 export type { Envelope, EnvelopeOptions } from "./envelopes.js";
 export { CloudEvent } from "./event.js";
+export type { EventPredicate } from "./event-selector.js";
 export type { Extensions, PayloadKind, Problem, Specversion } from "./event-fields.js";
 export type { AttributeTexts, FilterDialect, SubscriptionFilter } from "./filter/dialect.js";
 export { Filter, type SqlOptions } from "./filter/filter.js";

@@ -6,7 +6,7 @@ import { invalidArgument, mustBe } from "../../engine/messages.js";
 import type { DedupeStore } from "../../stores/dedupe.js";
 import { type AllowedOrigins, allowedOrigin } from "./allowed-origins.js";
 import { type BatchOptions, checkOnInvalid } from "./batch-options.js";
-import type { EventSelector } from "./batch-scanner.js";
+import type { EventSelector } from "./event-selector.js";
 import { checkLimit } from "./body.js";
 import { checkSchema } from "./data-schema.js";
 import { checkDedupe, type Dedupe, type DedupeOptions } from "./dedupe.js";

@@ -21,7 +21,7 @@ export function batchTables({ ferry: { EventBatch, Filter }, sdk: { HTTP } }) {
       events: routedEvents,
       isWanted: ({ type, subject, region }) =>
         type === wanted && subject.startsWith("orders/1") && region === "eu-west",
-      ours: (bytes) => EventBatch.parse(bytes, { check }).filter(filter).toBytes(),
+      ours: (bytes) => EventBatch.parse(bytes, { check, filter }).toBytes(),
     };
   };
   const table = (title, size, make) => ({

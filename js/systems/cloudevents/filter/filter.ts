@@ -3,8 +3,9 @@ import { checkOptionNames } from "../../../client/options.js";
 import { invalidArgument, mustBe } from "../../../engine/messages.js";
 import { filters } from "../../../engine/modules/filters.js";
 import { isWellFormed } from "../../../engine/text-module.js";
-import { type EventSelector, scanBatchesWith } from "../batch-scanner.js";
+import { scanBatchesWith } from "../batch-scanner.js";
 import { CloudEvent } from "../event.js";
+import type { EventSelector } from "../event-selector.js";
 import { findPointersWith } from "../pointer.js";
 import { checkedFilter, type SubscriptionFilter } from "./dialect.js";
 import { FINDER } from "./find.js";
@@ -92,6 +93,11 @@ export class Filter implements EventSelector {
   /** @internal */
   selectEvents(indices: Uint32Array | number, ensureScanned: () => void): Uint32Array {
     return this.#program.select(indices, ensureScanned);
+  }
+
+  /** @internal */
+  get runsNoUserCode(): boolean {
+    return !this.#program.callsUser;
   }
 
   #expressionProgram(): Program | undefined {

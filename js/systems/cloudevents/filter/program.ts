@@ -38,7 +38,8 @@ export class Program {
   /** Its number in the instance of this generation. */
   #compiled = { number: -1, generation: -1 };
   #attributes: readonly string[] = [];
-  #callsUser = false;
+  /** Whether it calls functions of the user. */
+  callsUser = false;
 
   /**
    * @param text an expression, or the JSON of a filter
@@ -64,7 +65,7 @@ export class Program {
   select(indices: Uint32Array | number, ensureScanned: () => void): Uint32Array {
     const length = typeof indices === "number" ? indices : indices.length;
     if (length === 0) return new Uint32Array(0);
-    if (this.#callsUser) {
+    if (this.callsUser) {
       const all = typeof indices === "number" ? Uint32Array.from({ length }, (_, index) => index) : indices;
       return all.filter((index) => this.#evaluateAt(index, ensureScanned).value === true);
     }
@@ -117,7 +118,7 @@ export class Program {
       return filters.exports.compile(length, +this.#isExpression);
     });
     if (number < 0) throw notAnExpression(readBuffer());
-    this.#callsUser = filters.call(() => filters.exports.describe(number)) !== 0;
+    this.callsUser = filters.call(() => filters.exports.describe(number)) !== 0;
     this.#attributes = JSON.parse(readBuffer());
     this.#compiled = { number, generation: filters.generation };
     if (typeof FinalizationRegistry === "undefined") return;
