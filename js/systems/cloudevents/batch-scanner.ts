@@ -7,9 +7,8 @@ import { codecs } from "../../engine/modules/codecs.js";
 import type { ScannerExports } from "../../engine/ports.js";
 import type { TextModule } from "../../engine/text-module.js";
 import type { BatchFormat } from "./batch-options.js";
-import { rowsAt } from "./batch-subset.js";
 import type { EventSelector } from "./event-selector.js";
-import { INDEX, ROW_WORDS } from "./table.js";
+import { INDEX, ROW_WORDS, rowsAt } from "./table.js";
 
 /** A module that scans batches. */
 export interface BatchScanner {

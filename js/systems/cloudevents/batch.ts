@@ -19,7 +19,7 @@ import { type BatchStreamOptions, checkStream, piecesOf } from "./batch-stream.j
 import { type InvalidLine, invalidLines } from "./batch-lines.js";
 import { bytesInScanner, isInMemory, scanBatch, scannedBytes } from "./batch-scanner.js";
 import { BatchSource, cutSource, joinBytes, joinTexts } from "./batch-source.js";
-import { positionsOf, rowsAt, type Scanned, subsetOf } from "./batch-subset.js";
+import { positionsOf, type Scanned, subsetOf } from "./batch-subset.js";
 import { asBytes, isBytes, unsharedBytes } from "./bytes.js";
 import { checkEvent, toArray } from "./check-event.js";
 import { CloudEvent, scanBytes, scanText } from "./event.js";
@@ -27,7 +27,7 @@ import { isChanged, isRead } from "./event-payload.js";
 import { checkPredicate, type EventPredicate, type EventSelector } from "./event-selector.js";
 import { withoutBom } from "./event-data.js";
 import { adviseLenient, checkLenient } from "./lenient.js";
-import { isComplete, mixedVersions, ROW_WORDS, rejected, specversionAt } from "./table.js";
+import { isComplete, mixedVersions, ROW_WORDS, rejected, rowsAt, specversionAt } from "./table.js";
 import { TextEncoder } from "../../platform/text.js";
 
 /** Tells the constructor that the call is internal. */

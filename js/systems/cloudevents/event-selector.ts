@@ -19,7 +19,10 @@ export interface EventSelector {
 /** A `Filter`, or a function that returns true for the events that are kept. */
 export type EventPredicate =
   | ((event: CloudEvent) => boolean)
-  | ({ matches(event: CloudEvent): boolean } & EventSelector);
+  | ({
+      /** Whether the event is kept. */
+      matches(event: CloudEvent): boolean;
+    } & EventSelector);
 
 /** @throws {FerryError} `ERR_INVALID_ARGUMENT` for another value. */
 export function checkPredicate(predicate: unknown): void {

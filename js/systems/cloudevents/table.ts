@@ -145,6 +145,17 @@ export function specversionAt(rows: Uint32Array, offset: number): Specversion {
   return rows[offset + VERSION] === 10 ? "1.0" : "0.3";
 }
 
+/** The rows at these places. Those that stand side by side are copied together. */
+export function rowsAt(rows: Uint32Array, places: ArrayLike<number>): Uint32Array {
+  const some = new Uint32Array(places.length * ROW_WORDS);
+  for (let at = 0, end = 0; at < places.length; at = end) {
+    const first = places[at]!;
+    for (end = at + 1; places[end] === first + end - at; ) end++;
+    some.set(rows.subarray(ROW_WORDS * first, ROW_WORDS * (first + end - at)), ROW_WORDS * at);
+  }
+  return some;
+}
+
 /** A string attribute by its position in the text. */
 function cut(table: Uint32Array, text: string, offset: number, member: number, escaped: number): string | undefined {
   const position = table[offset + member]!;
