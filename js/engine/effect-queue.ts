@@ -16,7 +16,7 @@ export interface EffectQueue<H extends Handlers> {
    * @throws what the first handler that failed has thrown, after all calls
    */
   run(): void;
-  /** Drops the queued calls, also those that `run` has not made yet. */
+  /** Drops the queued calls, also those that `run` has not made yet. Afterwards `run` makes calls, even if one was terminated. */
   clear(): void;
 }
 
@@ -31,6 +31,7 @@ export function effectQueue<H extends Handlers>(handlers: H): EffectQueue<H> {
   const clear = () => {
     calls = [];
     next = 0;
+    isRunning = false;
   };
   return {
     effects: effects as H,
@@ -48,7 +49,6 @@ export function effectQueue<H extends Handlers>(handlers: H): EffectQueue<H> {
           errors.push(error);
         }
       }
-      isRunning = false;
       clear();
       if (errors.length > 0) throw errors[0];
     },

@@ -87,13 +87,17 @@ export class EngineModule<G extends Glue = Glue> {
       error instanceof WebAssembly.RuntimeError ||
       error instanceof RangeError ||
       (error as Error)?.name === "InternalError";
-    if (isTrap && this.#isStarted) {
-      this.#generation++;
-      this.#glue.__wbg_reset_state();
-      this.onInstance();
-      for (const listener of [...this.#resetListeners]) listener();
-    }
+    if (isTrap) this.discard();
     return new FerryError("ERR_INTERNAL", undefined, { cause: error });
+  }
+
+  /** Discards the instance, in which nothing can be trusted. */
+  discard(): void {
+    if (!this.#isStarted) return;
+    this.#generation++;
+    this.#glue.__wbg_reset_state();
+    this.onInstance();
+    for (const listener of [...this.#resetListeners]) listener();
   }
 
   /** There is a new instance. */

@@ -279,13 +279,16 @@ export class OutboxDriver<E> implements StoreSyncHost {
   /** The page is hidden or closed: sends what fits into requests that survive it, if `shouldResend`. */
   pageHidden(shouldResend: boolean): void {
     const bytes = this.#sender.keepaliveCapacity(this.#segments.known());
-    if (shouldResend && this.#machine.isRunning)
+    if (shouldResend && (this.#machine.isRunning || this.#recovery.lost.size > 0))
       this.send((port, now) => port.input(OUTBOX_INPUTS.pageHidden, now, bytes, this.#options.gzip));
   }
 
   /** The page is hidden, or it ends, perhaps for ever: saves what is not stored yet. */
   backUp(isEnding: boolean, isGone: boolean): void {
-    const segments = [...this.#segments.unstored()].map((segment) => segment.toSegment(segment.pendingIndices()));
+    const lost = [...this.#recovery.lost].filter(({ pending }) => pending > 0);
+    const segments = Array.from(new Set([...lost, ...this.#segments.unstored()]), (segment) =>
+      segment.toSegment(segment.pendingIndices()),
+    );
     const unsaved = this.#options.store.backUp(segments, isGone);
     if (unsaved === 0 || !isEnding) return;
     const text = `the page ends before ${unsaved} events are stored, and localStorage has no room for them`;

@@ -10,6 +10,7 @@
  * One driver for all identities, with an identity for each event, was the other design. Its machine would have needed
  * a window, a limit and an order for each identity, which is what several machines are.
  */
+import { publish } from "../engine/modules/publish.js";
 import { OUTBOX_INPUTS } from "../engine/ports.js";
 import { startIdleTimer, stopTimer, type Timer } from "../platform/clock.js";
 import { Waiters } from "../platform/waiters.js";
@@ -118,6 +119,15 @@ export class OutboxDrivers<E> {
   /** The scope of an identity. */
   scopeOf(identity: string): string {
     return scopeFor(this.#options.destination, identity);
+  }
+
+  /**
+   * The script was terminated while it used the machines. Nothing that was under way can be trusted: new machines get what is
+   * not stored.
+   */
+  restart(): void {
+    this.#isReading = false;
+    publish.discard();
   }
 
   /** Commits the sessions, except those of `run`, which commit all or nothing when its function returns. */

@@ -10,6 +10,10 @@ export class PageWatch<E> {
   #isPageClosed = false;
   /** Whether it cannot come back. */
   #isPageGone = false;
+  /** Whether it is being closed, until that is handled. */
+  #isEnding = false;
+  /** Whether it uses the machines at this moment. If it does when an event arrives, its script was terminated. */
+  #isUsingMachines = false;
 
   constructor(drivers: OutboxDrivers<E>, resendsWhenHidden: boolean) {
     this.#drivers = drivers;
@@ -21,7 +25,7 @@ export class PageWatch<E> {
       onHidden: (isEnding, isGone) => this.#onHidden(isEnding, isGone),
       onFrozen: () => this.#resign(),
       onVisible: () => {
-        this.#isPageClosed = false;
+        this.#isPageClosed = this.#isEnding = false;
         for (const driver of this.#drivers.all()) driver.pageShown();
         this.#drivers.tryPresent()?.joinElection();
       },
@@ -33,18 +37,40 @@ export class PageWatch<E> {
     this.#unwatch?.();
   }
 
+  /**
+   * Firefox terminates the script of a page that is closed at any point, without an error and without `finally`, and then calls
+   * it for the next event of the page. Each step can be repeated.
+   */
   #onHidden(isEnding: boolean, isGone: boolean): void {
+    this.#isEnding ||= isEnding;
     this.#isPageGone ||= isGone;
-    this.#drivers.commitAll();
+    if (this.#isUsingMachines) {
+      this.#drivers.restart();
+      this.#backUp(false);
+    }
+    this.#useMachines(() => this.#drivers.commitAll());
     // First: browsers may end a page in the middle of many requests.
-    for (const driver of this.#drivers.all()) driver.backUp(isEnding && !this.#isPageClosed, this.#isPageGone);
-    const present = this.#drivers.tryPresent();
+    this.#backUp(this.#isEnding && !this.#isPageClosed);
     // Chromium hides a page after it was closed. By then everything was sent.
-    if (!this.#isPageClosed) present?.pageHidden(this.#resendsWhenHidden);
-    this.#isPageClosed ||= isEnding;
-    if (!isEnding) return;
+    if (!this.#isPageClosed) this.#useMachines(() => this.#drivers.tryPresent()?.pageHidden(this.#resendsWhenHidden));
+    if (!this.#isEnding) return;
+    this.#isPageClosed = true;
     for (const driver of this.#drivers.all()) driver.saveInFlight();
-    this.#resign();
+    this.#useMachines(() => this.#resign());
+    this.#isEnding = false;
+  }
+
+  #backUp(mayDegrade: boolean): void {
+    for (const driver of this.#drivers.all()) driver.backUp(mayDegrade, this.#isPageGone);
+  }
+
+  #useMachines(use: () => void): void {
+    this.#isUsingMachines = true;
+    try {
+      use();
+    } finally {
+      this.#isUsingMachines = false;
+    }
   }
 
   #resign(): void {

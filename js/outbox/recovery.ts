@@ -27,28 +27,33 @@ export class Recovery<E> {
   /** How many engines were discarded. */
   generation = 0;
   readonly #options: RecoveryOptions<E>;
-  /** Committed segments that a discarded engine had, and that may not be stored. */
-  #lost: TrackedSegment[] = [];
+  /** Committed segments that a discarded engine had, and that may not be stored; those of a running commit. Oldest first. */
+  #lost = new Set<TrackedSegment>();
 
   constructor(options: RecoveryOptions<E>) {
     this.#options = options;
   }
 
   /** Segments that no engine has at present. */
-  get lost(): readonly TrackedSegment[] {
+  get lost(): ReadonlySet<TrackedSegment> {
     return this.#lost;
   }
 
-  /** The engine trapped during a commit. The next one gets the segments. */
+  /** A commit begins. If the engine traps or the script is terminated during it, the next engine gets the segments. */
   keep(segments: readonly TrackedSegment[]): void {
-    this.#lost = [...new Set([...this.#lost, ...segments])];
+    for (const segment of segments) this.#lost.add(segment);
+  }
+
+  /** The engine has these segments. */
+  release(segments: readonly TrackedSegment[]): void {
+    for (const segment of segments) this.#lost.delete(segment);
   }
 
   /** The engine was discarded. */
   onReset(): void {
     const { segments, isStopped, restart } = this.#options;
     const generation = ++this.generation;
-    this.#lost.push(...segments.reset());
+    this.#lost = new Set([...segments.reset(), ...this.#lost]);
     const use = () => {
       if (!isStopped() && generation === this.generation) restart();
     };
@@ -57,10 +62,10 @@ export class Recovery<E> {
 
   /** There is a new engine. */
   onStart(port: OutboxPort, now: number): void {
-    // If the engine traps again, the remaining segments are still in the list.
-    while (this.#lost.length > 0) {
-      this.recommit(port, now, this.#lost[0]!);
-      this.#lost.shift();
+    // If the engine traps again, the remaining segments are still in the set.
+    for (const segment of this.#lost) {
+      this.recommit(port, now, segment);
+      this.#lost.delete(segment);
     }
   }
 

@@ -48,7 +48,9 @@ export interface BufferHost<E> {
   grantCredit(buffer: SessionBuffer<E>): void;
   /** Stages events for which there was credit. `generation`: the engine that has the other events of the segment. */
   stageMany(session: number, generation: number, sizes: Numbers, orderingKeys: Numbers): void;
-  /** Commits the staged events of a session. `origin` gets those back that cannot be stored. */
+  /** Keeps segments that are committed next. `origin` gets those back that cannot be stored. */
+  keep(origin: SegmentOrigin, segments: TrackedSegment[]): void;
+  /** Commits the staged events of a session. */
   commit(origin: SegmentOrigin, segments: TrackedSegment[]): void;
   rollBack(session: number): void;
   flushNow(): void;
@@ -113,7 +115,7 @@ export class SessionBuffer<E> implements SegmentOrigin {
   /** Stages an event that may not fit. Returns whether it is staged. */
   #stage(id: string, text: string, key: string | undefined): boolean {
     this.#host.grantCredit(this);
-    const size = this.#encode(text);
+    const size = this.#encode(text, this.#arenaLength);
     const staged = this.#host.stage(this.id, size, key);
     if (staged === -2) throw this.#host.queueFull();
     if (staged === -1) return false;
@@ -135,11 +137,15 @@ export class SessionBuffer<E> implements SegmentOrigin {
     this.#creditBytes = this.#creditEvents = 0;
     if (this.#unencoded === "") return;
     const segment = this.#open;
-    const from = segment.sizes.length;
-    const sizes = this.#encodeAll(this.#unencoded, this.#unencodedLengths);
+    const from = segment.ids.length - this.#unencodedLengths.length;
+    const [sizes, arenaLength] = this.#encodeAll(this.#unencoded, this.#unencodedLengths);
+    // Right also if the script was terminated here before.
+    const allSizes = segment.sizes as number[];
+    allSizes.length = from;
+    allSizes.push(...sizes);
+    this.#arenaLength = arenaLength;
     this.#unencoded = "";
     this.#unencodedLengths = [];
-    (segment.sizes as number[]).push(...sizes);
     this.#host.stageMany(this.id, segment.generation, sizes, segment.orderingKeys.slice(from));
   }
 
@@ -155,7 +161,8 @@ export class SessionBuffer<E> implements SegmentOrigin {
 
   /** Drops the staged events and returns their ids, the oldest first. Their receipts reject with `error`. */
   rollback(error: FerryError): string[] {
-    const segments = this.#take();
+    const segments = this.#finish();
+    this.#empty();
     this.#host.rollBack(this.id);
     for (const segment of segments) segment.abandon(error);
     return segments.flatMap((segment) => segment.ids);
@@ -167,8 +174,11 @@ export class SessionBuffer<E> implements SegmentOrigin {
    * @throws {FerryError} `ERR_CLOSED`
    */
   commit(): [TrackedSegment, string[]][] {
-    const segments = this.#take();
+    const segments = this.#finish();
     const committed = segments.map((segment): [TrackedSegment, string[]] => [segment, segment.ids]);
+    // First: the script of a page that is closed may be terminated at any point.
+    this.#host.keep(this, segments);
+    this.#empty();
     for (const segment of segments) segment.ids = [];
     this.#host.commit(this, segments);
     return committed;
@@ -180,26 +190,28 @@ export class SessionBuffer<E> implements SegmentOrigin {
     this.#host.stagingBuffers.add(this);
   }
 
-  /** Adds texts of these lengths, which are separated by commas, to the arena, and returns the bytes of each. */
-  #encodeAll(all: string, lengths: number[]): number[] {
-    if (this.#encode(all) === all.length) {
-      this.#arenaLength += all.length + 1;
-      return lengths;
-    }
+  /**
+   * Writes texts of these lengths, which are separated by commas, behind the arena's content. Returns the bytes of each,
+   * and the length of the content with them.
+   */
+  #encodeAll(all: string, lengths: number[]): [sizes: number[], arenaLength: number] {
+    let used = this.#arenaLength;
+    if (this.#encode(all, used) === all.length) return [lengths, used + all.length + 1];
     let at = 0;
-    return lengths.map((length) => {
-      const size = this.#encode(all.slice(at, at + length));
+    const sizes = lengths.map((length) => {
+      const size = this.#encode(all.slice(at, at + length), used);
       at += length + 1;
-      this.#arenaLength += size + 1;
+      used += size + 1;
       return size;
     });
+    return [sizes, used];
   }
 
-  /** Writes a text behind the arena's content, and returns its bytes. */
-  #encode(text: string): number {
-    const start = this.#arenaLength && this.#arenaLength + 1;
+  /** Writes a text behind the first `used` bytes of the arena, and returns its bytes. */
+  #encode(text: string, used: number): number {
+    const start = used && used + 1;
     for (let capacity = text.length; ; capacity = text.length * MAX_BYTES_PER_UNIT) {
-      const arena = arenaOf(start + capacity, this.#arena, this.#arenaLength);
+      const arena = arenaOf(start + capacity, this.#arena, used);
       this.#arena = arena;
       const { read, written } = encoder.encodeInto(text, arena.subarray(start));
       if (read === text.length) {
@@ -236,17 +248,20 @@ export class SessionBuffer<E> implements SegmentOrigin {
     return this.#arena?.subarray(0, this.#arenaLength) ?? new Uint8Array(0);
   }
 
-  /** Takes the staged segments out of the buffer. */
-  #take(): TrackedSegment[] {
+  /** Ends the staging of all segments, and returns them. They stay in the buffer until it is emptied. */
+  #finish(): TrackedSegment[] {
     this.returnCredit();
     this.#closeSegment();
-    this.#host.stagingBuffers.delete(this);
     for (const segment of this.#segments) segment.finishStaging();
-    const segments = this.#segments.filter((segment) => segment.count > 0);
-    this.#segments = [];
-    if (this.#arena) keepArena(this.#arena);
+    return this.#segments.filter((segment) => segment.count > 0);
+  }
+
+  #empty(): void {
+    const arena = this.#arena;
     this.#arena = undefined;
-    return segments;
+    this.#segments = [];
+    this.#host.stagingBuffers.delete(this);
+    if (arena) keepArena(arena);
   }
 
   /** Drops the oldest event among those that the present engine knows. */

@@ -105,27 +105,33 @@ export class Staging<E> implements SessionHost<E> {
     }
   }
 
+  keep(origin: SegmentOrigin, segments: TrackedSegment[]): void {
+    if (this.isClosed) return;
+    const { keys, recovery } = this.#options;
+    const at = unixNow();
+    for (const segment of segments) {
+      // Those of a commit that was terminated may be saved under their keys.
+      if (!recovery.lost.has(segment)) Object.assign(segment, { at, key: keys.next(at), origin });
+    }
+    recovery.keep(segments);
+  }
+
   commit(origin: SegmentOrigin, segments: TrackedSegment[]): void {
     if (segments.length === 0) return;
     if (this.isClosed) {
       for (const segment of segments) segment.abandon(outboxClosed());
       throw outboxClosed();
     }
-    const { wire, keys, recovery, open } = this.#options;
+    const { wire, open } = this.#options;
     open();
-    const at = unixNow();
     const eventCount = segments.reduce((sum, { count }) => sum + count, 0);
-    for (const segment of segments) {
-      segment.at = at;
-      segment.key = keys.next(at);
-      segment.origin = origin;
-      if (wire.onCommit) for (const text of segment.texts(0, segment.count)) wire.onCommit(text, eventCount);
-    }
+    if (wire.onCommit)
+      for (const segment of segments)
+        for (const text of segment.texts(0, segment.count)) wire.onCommit(text, eventCount);
     try {
       this.#machine.send((port, now) => this.#commit(port, now, origin, segments));
     } catch {
       // The engine trapped. The next one gets the segments.
-      recovery.keep(segments);
     }
   }
 
@@ -177,8 +183,10 @@ export class Staging<E> implements SessionHost<E> {
     const { wire, segments: table, expiry, sender, recovery } = this.#options;
     // Events that were staged in a discarded engine are unknown to the present one.
     const isKnown = ({ generation }: TrackedSegment) => generation === this.engineGeneration;
-    const known = segments.filter(isKnown);
-    for (const segment of segments) if (!isKnown(segment)) recovery.recommit(port, now, segment);
+    // An engine that was started for this commit has the segments already.
+    const missing = segments.filter((segment) => recovery.lost.has(segment));
+    const known = missing.filter(isKnown);
+    for (const segment of missing) if (!isKnown(segment)) recovery.recommit(port, now, segment);
     const [{ body, sizes }] = segments as [TrackedSegment];
     const maxGrouped = maxGroupedEvents(wire, body!, sizes);
     const handles = port.input_list(OUTBOX_LIST_INPUTS.commit, now, origin.id, maxGrouped, NO_NUMBERS);
@@ -186,6 +194,7 @@ export class Staging<E> implements SessionHost<E> {
       table.add(segment, handles[index]!);
       expiry.tellTimes(port, now, segment);
     });
+    recovery.release(missing);
     for (const segment of segments) sender.compressSegment(segment);
   }
 }

@@ -162,10 +162,15 @@ export class TrackedSegment {
   finishStaging(): void {
     const dropped = this.#droppedCount - this.#removedCount;
     if (dropped > 0) {
-      this.body = this.slice(dropped, this.count).slice();
-      this.ids = this.ids.slice(dropped);
-      this.sizes = this.sizes.slice(dropped);
-      this.orderingKeys = this.orderingKeys.slice(dropped);
+      const body = this.slice(dropped, this.count).slice();
+      const ids = this.ids.slice(dropped);
+      const sizes = this.sizes.slice(dropped);
+      const orderingKeys = this.orderingKeys.slice(dropped);
+      // All or none, should the script be terminated.
+      this.body = body;
+      this.ids = ids;
+      this.sizes = sizes;
+      this.orderingKeys = orderingKeys;
       this.#removedCount = this.#droppedCount;
     }
     this.pending = this.count;

@@ -168,7 +168,7 @@ test("recovery: the next engine gets what the discarded one may not have stored,
   all.forEach((segment, at) => segments.add(segment, at + 1));
   recovery.onReset();
   recovery.keep(all.slice(1));
-  assert.deepEqual([recovery.generation, recovery.lost], [1, all], "none twice");
+  assert.deepEqual([recovery.generation, [...recovery.lost]], [1, all], "none twice");
   let handle = 0;
   const failing = machineOf({
     recommit: () => {
@@ -177,11 +177,24 @@ test("recovery: the next engine gets what the discarded one may not have stored,
     },
   });
   assert.throws(() => recovery.onStart(failing.port, 7), /trap/);
-  assert.deepEqual(recovery.lost, all.slice(1));
+  assert.deepEqual([...recovery.lost], all.slice(1));
   recovery.onStart(machineOf({ recommit: () => [9] }).port, 7);
-  assert.deepEqual([recovery.lost, segments.get(9), told], [[], all[1], ["scope.a", "scope.b"]]);
+  assert.deepEqual([[...recovery.lost], segments.get(9), told], [[], all[1], ["scope.a", "scope.b"]]);
   await new Promise((resolve) => setTimeout(resolve, 30));
   assert.equal(restarts, 1);
+});
+
+test("recovery: segments of a commit that a trap interrupts follow those that were committed before", () => {
+  const segments = new SegmentTable(wire);
+  const expiry = { tellTimes: () => undefined };
+  const recovery = new Recovery({ wire, segments, expiry, isStopped: () => true, restart: () => undefined });
+  const [earlier, later] = ["a", "b"].map((id) => segmentOf(id));
+  recovery.keep([earlier]);
+  segments.add(earlier, 1);
+  recovery.release([earlier]);
+  recovery.keep([later]);
+  recovery.onReset();
+  assert.deepEqual([...recovery.lost], [earlier, later]);
 });
 
 test("pause: the application and an absent identity both stop requests", async () => {
