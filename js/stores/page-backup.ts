@@ -58,7 +58,8 @@ export class PageBackup {
   save(segments: readonly Segment[], isGone: boolean): number {
     let free = MAX_CHARACTERS;
     const newKeys = new Set(segments.map(({ key }) => this.#prefix + key));
-    for (const [key, text] of this.#entries()) if (!newKeys.has(key)) free -= key.length + text.length;
+    const present = new Map(this.#entries());
+    for (const [key, text] of present) if (!newKeys.has(key)) free -= key.length + text.length;
     let unsaved = 0;
     for (const segment of [...segments].reverse()) {
       const [key, text] = [
@@ -68,7 +69,7 @@ export class PageBackup {
       const size = key.length + text.length;
       try {
         ensure(size <= free, "no room");
-        localStorage.setItem(key, text);
+        if (present.get(key) !== text) localStorage.setItem(key, text);
         free -= size;
       } catch {
         unsaved += segment.sizes.length;

@@ -168,11 +168,13 @@ Object.defineProperties(storage, {
   setItem: {
     value: (key, text) => {
       if (key.length + text.length > room) throw new DOMException("full", "QuotaExceededError");
+      writes++;
       storage[key] = text;
     },
   },
 });
 let room = Infinity;
+let writes = 0;
 Object.defineProperty(globalThis, "localStorage", { value: storage, configurable: true });
 /** The events that a page has left. What it knows of its requests is in tests/js/outbox-in-flight.test.mjs. */
 const saved = () => Object.keys(storage).filter((key) => key.startsWith("eventferry-left/"));
@@ -200,6 +202,23 @@ test("what is not stored when a page ends is delivered after the next start, onc
     void first.outbox.close().catch(() => undefined);
     await sleep(20_000);
   }
+});
+
+test("what is saved already is not written once more when the page is hidden after it was closed", async () => {
+  const publisher = publisherTo(server(202), { outbox: { store: endlessStore(), unload: "hold" } });
+  await publisher.outbox.run(() => undefined, { deadlineMs: 10 });
+  const session = publisher.session();
+  session.publish(event(1));
+  writes = 0;
+  leave();
+  hide();
+  assert.deepEqual([saved().length, writes], [1, 1]);
+  session.publish(event(2));
+  hide();
+  assert.deepEqual([saved().length, writes], [2, 2]);
+  for (const key of saved()) storage.removeItem(key);
+  void publisher.outbox.close().catch(() => undefined);
+  await sleep(20_000);
 });
 
 test("what was sent from memory before the page ends is not saved for the next start", async () => {
