@@ -26,8 +26,7 @@ for (const [place, how] of [
 }
 addEventListener("error", ({ message }) => problems.push(`uncaught: ${message}`));
 
-// Tells that the handlers of a page have run that ends.
-if (options.ending) addEventListener("pagehide", () => navigator.sendBeacon("/note", `pagehide ${options.ending}`));
+if (options.ending) noteHandlers(options.ending);
 if (options.lockTimes) Object.assign(lockTimes, JSON.parse(options.lockTimes));
 const publisher = new Publisher({
   url: new URL(options.url ?? "/collect", location),
@@ -48,6 +47,33 @@ globalThis.retries = 0;
 outbox.addEventListener("retry", () => retries++);
 const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const event = (id, bytes = 20) => new CloudEvent({ id, type: "t", source: "/page", data: "x".repeat(bytes) });
+
+/**
+ * Notes that the handlers of a page that ends are called, and later that those of the package are through. Not all of them
+ * are if the browser terminates their script, which no `finally` sees; the handler of the next event may do what is left.
+ */
+function noteHandlers(name) {
+  const noteLast = (what) => navigator.sendBeacon("/note", `${what} ${name}`);
+  addEventListener("pagehide", () => noteLast("called"));
+  let through = 0;
+  const registered = [];
+  for (const target of [window, document]) {
+    const { addEventListener } = target;
+    target.addEventListener = (type, listener, ...more) => {
+      if (type === "pagehide") registered.push(listener);
+      const listenAndNote = (event) => {
+        try {
+          listener(event);
+        } finally {
+          const isHidden = type === "visibilitychange" && document.visibilityState === "hidden";
+          if (isHidden || (type === "pagehide" && ++through === registered.length)) noteLast("through");
+        }
+      };
+      const isWatched = type === "pagehide" || type === "visibilitychange";
+      return addEventListener.call(target, type, isWatched ? listenAndNote : listener, ...more);
+    };
+  }
+}
 
 /** Publishes without end, and notes the accepted ids. */
 async function stream(name) {
