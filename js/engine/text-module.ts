@@ -18,6 +18,8 @@ const TABLE_WORDS = 21 + 12 * 7 + 128 * 6;
 /** 128 MiB. With scratch space and rows, a module then uses a third of a gigabyte. */
 const MAX_INPUT_BYTES = 0x800_0000;
 const MIN_INPUT_BYTES = 8192;
+/** How many texts are encoded without the copier of short texts. With fewer, its start takes longer than it saves. */
+const TEXTS_BEFORE_COPIER = 1000;
 
 // Created when they are needed: not every test environment has them when it loads the package.
 let encoder: InstanceType<typeof TextEncoder> | undefined;
@@ -33,19 +35,20 @@ export class TextModule<G extends Glue<TextExports>> extends EngineModule<G> {
   /** The input area, up to its capacity. */
   #input = new Uint8Array(0);
   #copyAscii: AsciiCopier | undefined;
+  #textsBeforeCopier = TEXTS_BEFORE_COPIER;
 
   /** Writes text to the input area. Returns its length in bytes, or -1 if it has an unpaired surrogate. */
   putText(text: string): number {
     encoder ??= new TextEncoder();
     const units = text.length;
     if (units > MAX_INPUT_BYTES) throw tooLarge(units);
-    // Absent until the first text has started the module.
     if (units <= MAX_SHORT_TEXT && this.#copyAscii) {
       const length = this.#copyAscii(text, units, this.#inputOf(units).byteOffset);
       if (length >= 0) return length;
     }
     let { read, written } = encoder.encodeInto(text, this.#inputOf(units));
     if (read < units) ({ read, written } = encoder.encodeInto(text, this.#inputOf(units * 3)));
+    if (--this.#textsBeforeCopier === 0) this.#copyAscii = asciiCopier(this.exports.memory);
     return written === units || isWellFormed(text) ? written : -1;
   }
 
@@ -66,7 +69,7 @@ export class TextModule<G extends Glue<TextExports>> extends EngineModule<G> {
     this.exports = this.glue.exportsNow() as ReturnType<G["exportsNow"]>;
     this.#input = new Uint8Array(0);
     this.writes++;
-    this.#copyAscii = asciiCopier(this.exports.memory);
+    if (this.#textsBeforeCopier <= 0) this.#copyAscii = asciiCopier(this.exports.memory);
   }
 
   /** The input area with room for `len` bytes, with current views, to write to it. */
