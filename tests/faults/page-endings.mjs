@@ -3,7 +3,7 @@
 // tab is open. And pages that are left at random moments: the next page in the same tab can use the outbox.
 import { ENGINES } from "../browser.mjs";
 import { ensure, ensureNothingLost, sleep, until } from "./collector.mjs";
-import { drained, visit, withBrowser } from "./pages.mjs";
+import { drained, handlersOf, THROUGH, visit, withBrowser } from "./pages.mjs";
 
 const EVENTS = 100;
 /** All events together are more than keepalive requests take. */
@@ -35,8 +35,8 @@ const MAY_BE_CUT_SHORT = ["another origin", "a closed tab"];
  * reported. Returns the report, or undefined if the handlers were through: then all events have to arrive.
  */
 function cutShort(collector, engine, name) {
-  if (engine !== "firefox" || collector.notes.includes(`through ${name}`)) return undefined;
-  return `cut short: ${collector.notes.includes(`called ${name}`) ? "the handlers were terminated" : "no handler was called"}`;
+  const handlers = handlersOf(collector, name);
+  return engine !== "firefox" || handlers === THROUGH ? undefined : `cut short: ${handlers}`;
 }
 
 const CASES = Object.keys(EXITS).flatMap((exit) =>

@@ -31,6 +31,14 @@ export async function withBrowser(engine, body) {
   }
 }
 
+export const THROUGH = "the handlers were through";
+
+/** What became of the handlers of a page that ended, which was visited with the option `ending`, as far as it could tell. */
+export function handlersOf({ notes }, ending) {
+  if (notes.includes(`through ${ending}`)) return THROUGH;
+  return notes.includes(`called ${ending}`) ? "the handlers were terminated" : "no handler was called";
+}
+
 /** Waits until the outbox of the page has delivered everything. Returns its report and the problems of the page. */
 export const drained = (browser, ms = 15_000) =>
   browser.evaluate(
