@@ -154,6 +154,8 @@ function bindAndOptimize(out, { wasmOpt, cannotPanic = false }) {
     "wasm-opt",
     ...wasmOpt,
     "--low-memory-unused",
+    // Compression finds what functions have in common if those of one type stand together, in the same order in each module.
+    "--reorder-functions-by-name",
     // An alignment is a hint that engines ignore. All the same, they take no room in the text of a module.
     "--dealign",
     file,

@@ -1,13 +1,17 @@
 // The modules of the engine, in one table. `js/build/build.mjs` makes each of them from the crate with the Cargo feature of
 // the same name; `js/build/entry-points.mjs` generates the files that load them. `src/lib.rs` says how one is added.
 
+const APART = ["--converge", "--one-caller-inline-max-function-size=50"];
+
 /**
  * All are compiled at opt-level "s", as `Cargo.toml` says: 3 would be 3 % faster, but Rust up to 1.97 miscompiles a
  * comparison that is used as a number and as a branch from level 2 on (rust-lang/rust#158206), and 3 % are not worth that.
- * In the others than the codecs, functions with one caller stay apart: together they take more bytes after compression, and
- * V8 compiles large ones anew for the few lines of them that run often.
+ * Functions with one caller stay apart: together they take more bytes after compression, and V8 compiles large ones anew for
+ * the few lines of them that run often.
  */
-const SMALL = ["-Oz", "--converge", "--one-caller-inline-max-function-size=50"];
+const SMALL = ["-Oz", ...APART];
+/** Both modules that scan have the same, so that compression finds the scanner of one in the other. */
+const FAST = ["-O3", ...APART];
 
 /**
  * - `readsText`: has the Cargo feature `arena`, a memory area into which JavaScript writes text.
@@ -21,14 +25,14 @@ export const MODULES = {
     readsText: true,
     // JavaScript calls the exports themselves, not through a wrapper for each.
     glue: "{ exportsNow, initSync, __wbg_reset_state }",
-    wasmOpt: ["-O3"],
+    wasmOpt: FAST,
     cannotPanic: true,
   },
   filters: {
     what: "filters of events, with the scanner of batches",
     readsText: true,
     glue: "{ exportsNow, initSync, __wbg_reset_state }",
-    wasmOpt: ["-O3", "--converge", "--one-caller-inline-max-function-size=50"],
+    wasmOpt: FAST,
   },
   publish: { what: "calls and the outbox", readsText: false, wasmOpt: SMALL },
   glassflow: { what: "GlassFlow pipelines", readsText: true, wasmOpt: SMALL },
