@@ -77,7 +77,7 @@ if (withoutCargo) {
   writeNotices(TARGET[1]);
 }
 assemble("js/engine/copy-ascii.wat", COPIER, ["--enable-gc", "--enable-reference-types"]);
-assemble("js/engine/read-module-text.wat", READER, []);
+assemble("js/engine/read-module-text.wat", READER, ["--enable-bulk-memory"]);
 writeFileSync(`${WASM}/read-module-text.js`, `export const code = "${readFileSync(READER).toString("base64")}";\n`);
 writeFileSync(
   `${WASM}/module.d.ts`,
@@ -169,7 +169,7 @@ function assemble(source, file, features) {
   step(`assembling ${source}`);
   mkdirSync("target/glue", { recursive: true });
   run("npx", ["--no-install", "wasm-as", ...features, source, "-o", file]);
-  run("npx", ["--no-install", "wasm-opt", "-O3", ...features, file, "-o", file]);
+  run("npx", ["--no-install", "wasm-opt", "-O3", "--dealign", ...features, file, "-o", file]);
 }
 
 /**

@@ -10,25 +10,24 @@ import { createHash } from "node:crypto";
 
 const ID_LENGTH = 16;
 
-// The lists: all that is not an instruction; the sizes of functions and the types of their variables; instructions, with the
-// functions and global variables that they name; and their other operands: variables, offsets and alignments in memory,
-// labels, blocks, constants, others.
+// The lists: all that is not an instruction; the types of the variables of functions; instructions, with the functions and
+// global variables that they name; and their other operands: variables, offsets in memory, labels, blocks, constants, others.
+// The size of a function follows from its instructions, and alignments in memory are 0 (`wasm-opt --dealign`): the text has
+// neither.
 const REST = 0;
-const SIZE = 1;
-const TYPES = 2;
-const INSTRUCTION = 3;
-const VARIABLE = 4;
-const OFFSET = 5;
-const ALIGNMENT = 6;
-const LABEL = 7;
-const BLOCK = 8;
-const CONSTANT = 9;
-const OTHER = 10;
+const TYPES = 1;
+const INSTRUCTION = 2;
+const VARIABLE = 3;
+const OFFSET = 4;
+const LABEL = 5;
+const BLOCK = 6;
+const CONSTANT = 7;
+const OTHER = 8;
 /** For each list, which of the orders in `js/engine/module-bytes.ts` its bytes have. */
-export const ORDER_OF_LIST = [0, 2, 2, 1, 2, 2, 2, 2, 2, 2, 2];
+export const ORDER_OF_LIST = [0, 2, 1, 2, 2, 2, 2, 2, 2];
 
 /** In place of a list: the operands are not one integer. */
-const SEVERAL = 12;
+const SEVERAL = 9;
 
 /** The section of a module that has the functions. */
 const CODE = 10;
@@ -97,8 +96,9 @@ export function sortedBytes(module) {
   for (const [first, last, list] of OPERANDS) listOf.fill(list, first, last + 1);
   let at = 0;
 
+  /** `list` is undefined for what is in no list. */
   const byte = (list) => {
-    lists[list].push(module[at]);
+    lists[list]?.push(module[at]);
     return module[at++];
   };
   const bytes = (list, count) => {
@@ -117,7 +117,7 @@ export function sortedBytes(module) {
     while (count-- > 0) integer(list);
   };
   const address = () => {
-    integer(ALIGNMENT);
+    integer();
     integer(OFFSET);
   };
   const operands = (code) => {
@@ -147,7 +147,7 @@ export function sortedBytes(module) {
       continue;
     }
     for (let functions = integer(REST); functions > 0; functions--) {
-      const size = integer(SIZE);
+      const size = integer();
       const end = at + size;
       integers(TYPES, 2 * integer(TYPES));
       while (at < end) {

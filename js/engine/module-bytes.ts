@@ -19,7 +19,9 @@ const TABLES_START = 384;
 const TABLE_LENGTH = 384;
 const START = TABLES_START + 3 * TABLE_LENGTH;
 /** The word that says where the module ends. Those before it say where the next character of each list stands. */
-const END_WORD = 11;
+const END_WORD = 9;
+/** A function is first written this much further on: its size, which stands before it, is known at its end. */
+const MAX_SIZE_LENGTH = 5;
 
 /**
  * The first bytes of each order, in Base64: what a module has most often stands where brotli tells characters apart by their
@@ -58,7 +60,8 @@ export function byteOrders(): number[][] {
 export function moduleBytes({ length, lists }: ModuleText): Uint8Array<ArrayBuffer> {
   reader ??= new WebAssembly.Module(binary(code));
   const end = START + length;
-  const size = lists.reduce((sum, text) => sum + text.length, end);
+  const start = end + MAX_SIZE_LENGTH;
+  const size = lists.reduce((sum, text) => sum + text.length, start);
   const memory = new WebAssembly.Memory({ initial: Math.ceil(size / 65_536) });
   const buffer = memory.buffer as ArrayBuffer;
   const bytes = new Uint8Array(buffer);
@@ -70,7 +73,7 @@ export function moduleBytes({ length, lists }: ModuleText): Uint8Array<ArrayBuff
       bytes[TABLES_START + table * TABLE_LENGTH + codes[place]!] = order[place]!;
   });
   words[END_WORD] = end;
-  let at = end;
+  let at = start;
   lists.forEach((text, list) => {
     words[list] = at;
     at += encoder.encodeInto(text, bytes.subarray(at)).written;
