@@ -2,7 +2,7 @@
 //
 //   each module: cargo -> wasm-bindgen -> panics trap -> wasm-opt -> short names -> compile gate -> tidy the glue
 //   the text copier of browsers, the reader of modules as text: assemble
-//   then: tsc -> modules as text -> entries -> bundles for Node -> CommonJS -> demo -> move in place
+//   then: tsc -> numbers of tables into the code -> modules as text -> entries -> bundles for Node -> CommonJS -> demo -> move in place
 //
 // All of it is made in the folder .build, from a copy of the sources, and becomes dist/ at the end: dist/ is always whole.
 import { createHash } from "node:crypto";
@@ -11,6 +11,7 @@ import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { readArguments } from "../cli/arguments.mjs";
 import { tidyGlue } from "./glue.mjs";
+import { inlineNumbers } from "./inline-numbers.mjs";
 import { writeLlmsTexts } from "./llms.mjs";
 import { moveInPlace } from "./move-in-place.mjs";
 import { moduleText, withId } from "./module-text.mjs";
@@ -87,6 +88,7 @@ step("compiling the TypeScript");
 run("npx", ["--no-install", "tsc", "--project", WORK]);
 
 process.chdir(WORK);
+await inlineNumbers("dist");
 await writeModuleTexts();
 await writeEntries();
 await bundleForNode();
@@ -154,7 +156,7 @@ function bindAndOptimize(out, { wasmOpt, cannotPanic = false }) {
     "wasm-opt",
     ...wasmOpt,
     "--low-memory-unused",
-    // Compression finds what functions have in common if those of one type stand together, in the same order in each module.
+    // Compression finds what functions have in common where like stands beside like, in the same order in each module.
     "--reorder-functions-by-name",
     // An alignment is a hint that engines ignore. All the same, they take no room in the text of a module.
     "--dealign",

@@ -1,13 +1,14 @@
 // The modules of the engine, in one table. `js/build/build.mjs` makes each of them from the crate with the Cargo feature of
 // the same name; `js/build/entry-points.mjs` generates the files that load them. `src/lib.rs` says how one is added.
 
+/**
+ * Functions with one caller stay apart: together they take more bytes after compression, and V8 compiles large ones anew for
+ * the few lines of them that run often.
+ */
 const APART = ["--converge", "--one-caller-inline-max-function-size=50"];
-
 /**
  * All are compiled at opt-level "s", as `Cargo.toml` says: 3 would be 3 % faster, but Rust up to 1.97 miscompiles a
  * comparison that is used as a number and as a branch from level 2 on (rust-lang/rust#158206), and 3 % are not worth that.
- * Functions with one caller stay apart: together they take more bytes after compression, and V8 compiles large ones anew for
- * the few lines of them that run often.
  */
 const SMALL = ["-Oz", ...APART];
 /** Both modules that scan have the same, so that compression finds the scanner of one in the other. */

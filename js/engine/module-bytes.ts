@@ -1,6 +1,6 @@
 /**
  * A module as text: the bytes of its instructions, sorted into lists by what they mean, so that like stands beside like.
- * It is about a tenth smaller with brotli than one with the bytes in their order. `js/build/module-text.mjs` writes it.
+ * It is about a ninth smaller with brotli than one with the bytes in their order. `js/build/module-text.mjs` writes it.
  *
  * A small module of WebAssembly puts the bytes back, `read-module-text.wat`. JavaScript took ten times as long: the work is
  * done once, before an engine has compiled the loop, and WebAssembly is compiled before it runs.

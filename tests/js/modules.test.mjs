@@ -94,6 +94,22 @@ for (const name of Object.keys(MODULES)) {
   });
 }
 
+test("the numbers of inputs stand in the code, so that an application has no table of them", async () => {
+  const tables = await import("../../dist/engine/generated/tables.js");
+  const named = Object.keys(tables).filter((name) => name.endsWith("_INPUTS"));
+  assert.ok(named.length >= 6);
+  const code = readFileSync(join(root, "dist/engine/pump.js"), "utf8");
+  assert.match(code, new RegExp(`\\(${tables.PORT_INPUTS.tick} /\\* PORT_INPUTS\\.tick \\*/, `));
+  const { outputFiles } = await build({
+    stdin: { contents: 'export * from "eventferry";', resolveDir: root },
+    bundle: true,
+    write: false,
+    format: "esm",
+    platform: "browser",
+  });
+  for (const name of named) assert.doesNotMatch(outputFiles[0].text, new RegExp(`^var ${name} =`, "m"));
+});
+
 test("the same class or function is one from every entry point", async () => {
   const aliases = new Set(ENTRY_POINTS.flatMap(({ alias = {} }) => Object.keys(alias)));
   const seen = new Map();

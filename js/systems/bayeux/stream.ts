@@ -193,8 +193,8 @@ export class Stream {
     const results = await Promise.allSettled(
       this.#driver.startSeveral(asked.length, (port, now) => {
         for (const setPosition of setPositions) setPosition?.(port, now);
-        const { subscribe, subscribeTogether } = STREAM_TEXT_INPUTS;
-        return port.input_texts(asked.length === 1 ? subscribe : subscribeTogether, now, joinedTexts(asked), "");
+        const input = asked.length === 1 ? STREAM_TEXT_INPUTS.subscribe : STREAM_TEXT_INPUTS.subscribeTogether;
+        return port.input_texts(input, now, joinedTexts(asked), "");
       }),
     );
     const refused = results.find((result) => result.status === "rejected");
