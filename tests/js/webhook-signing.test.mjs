@@ -34,7 +34,8 @@ function receiver(...statuses) {
     seen.requests.push({ headers, text, keepalive, id: headers.get("webhook-id") });
     const { status } = await realTime(handle(request));
     const next = statuses.shift();
-    return new Response(null, { status: next ?? status });
+    // The timestamp of a signature has seconds.
+    return new Response(null, { status: next ?? status, headers: next ? { "retry-after": "2" } : {} });
   };
   return { ...seen, fetch };
 }
