@@ -1,17 +1,18 @@
 /**
- * Copies short ASCII texts into the memory of a module. In Chromium and Firefox `encodeInto` takes 150 to 200 ns before the
- * first character, and the string builtins of WebAssembly copy a text in less. Their limit is the loop that makes bytes of
- * the UTF-16 units: from about 300 of them on `encodeInto` is faster in Firefox, from about 1,000 in Chromium. Node, Deno and
- * Bun have an `encodeInto` that needs no help.
+ * Copies ASCII texts into the memory of a module. In Chromium and Firefox `encodeInto` takes 150 to 200 ns before the
+ * first character, and the string builtins of WebAssembly copy a text in less. In Firefox that is so up to about 300 UTF-16
+ * units; in Chromium each unit takes 0.7 times what `encodeInto` takes, also in longer texts. Node, Deno and Bun have an
+ * `encodeInto` that needs no help.
  *
- * Reading the text unit by unit with the builtin `charCodeAt` was slower than `encodeInto` in Firefox.
+ * Reading the text unit by unit with the builtin `charCodeAt` was slower than `encodeInto` in both. Stores of four
+ * bytes, or of eight by SIMD, are not faster than those of one: the builtin takes most of the time.
  */
 import { isBrowser } from "../platform/runtime.js";
 import { text } from "../wasm/copy-ascii.inline.js";
 import { moduleBytes } from "./module-bytes.js";
 
-/** The texts that are worth it, in UTF-16 units. `copy-ascii.wat` has room for 1,024. */
-export const MAX_SHORT_TEXT = 320;
+/** The longest text that is worth it, in UTF-16 units. `copy-ascii.wat` has room for 16,384. Set with the first copier. */
+export let maxCopied = 0;
 
 /** Writes a text to an address. Returns its length in bytes, or -1 if it is not ASCII. */
 export type AsciiCopier = (text: string, length: number, address: number) => number;
@@ -24,6 +25,7 @@ let compiled: WebAssembly.Module | undefined;
 /** What copies into this memory; undefined where the runtime cannot, or where `encodeInto` is faster. */
 export function asciiCopier(memory: unknown): AsciiCopier | undefined {
   if (!isBrowser()) return undefined;
+  maxCopied = /Chrom/.test(navigator.userAgent) ? 16_384 : 320;
   try {
     const ModuleWithBuiltins = WebAssembly.Module as unknown as ModuleConstructor;
     compiled ??= new ModuleWithBuiltins(moduleBytes(text), { builtins: ["js-string"] });

@@ -5,9 +5,9 @@
   (import "wasm:js-string" "intoCharCodeArray"
     (func $into_array (param externref (ref null $units) i32) (result i32)))
   (import "engine" "memory" (memory 0))
-  (global $buffer (ref $units) (array.new_default $units (i32.const 1024)))
+  (global $buffer (ref $units) (array.new_default $units (i32.const 16384)))
 
-  ;; Copies `$length` UTF-16 units, at most 1,024, as one byte each to `$address`.
+  ;; Copies `$length` UTF-16 units, at most 16,384, as one byte each to `$address`.
   ;; Returns `$length`, or -1 if a unit is not ASCII.
   (func (export "copy") (param $text externref) (param $length i32) (param $address i32) (result i32)
     (local $units (ref $units))
@@ -16,10 +16,10 @@
     (local $all i32)
     (local.set $units (global.get $buffer))
     (drop (call $into_array (local.get $text) (local.get $units) (i32.const 0)))
-    ;; Eight units at a time: the counting of a loop of single ones took a third of the time.
+    ;; Four units at a time: the counting of a loop of single ones took a fifth of the time.
     (block $few
-      (loop $next_eight
-        (br_if $few (i32.gt_u (i32.add (local.get $at) (i32.const 8)) (local.get $length)))
+      (loop $next_four
+        (br_if $few (i32.gt_u (i32.add (local.get $at) (i32.const 4)) (local.get $length)))
         (local.set $unit (array.get_u $units (local.get $units) (local.get $at)))
         (local.set $all (i32.or (local.get $all) (local.get $unit)))
         (i32.store8 (i32.add (local.get $address) (local.get $at)) (local.get $unit))
@@ -32,20 +32,8 @@
         (local.set $unit (array.get_u $units (local.get $units) (i32.add (local.get $at) (i32.const 3))))
         (local.set $all (i32.or (local.get $all) (local.get $unit)))
         (i32.store8 offset=3 (i32.add (local.get $address) (local.get $at)) (local.get $unit))
-        (local.set $unit (array.get_u $units (local.get $units) (i32.add (local.get $at) (i32.const 4))))
-        (local.set $all (i32.or (local.get $all) (local.get $unit)))
-        (i32.store8 offset=4 (i32.add (local.get $address) (local.get $at)) (local.get $unit))
-        (local.set $unit (array.get_u $units (local.get $units) (i32.add (local.get $at) (i32.const 5))))
-        (local.set $all (i32.or (local.get $all) (local.get $unit)))
-        (i32.store8 offset=5 (i32.add (local.get $address) (local.get $at)) (local.get $unit))
-        (local.set $unit (array.get_u $units (local.get $units) (i32.add (local.get $at) (i32.const 6))))
-        (local.set $all (i32.or (local.get $all) (local.get $unit)))
-        (i32.store8 offset=6 (i32.add (local.get $address) (local.get $at)) (local.get $unit))
-        (local.set $unit (array.get_u $units (local.get $units) (i32.add (local.get $at) (i32.const 7))))
-        (local.set $all (i32.or (local.get $all) (local.get $unit)))
-        (i32.store8 offset=7 (i32.add (local.get $address) (local.get $at)) (local.get $unit))
-        (local.set $at (i32.add (local.get $at) (i32.const 8)))
-        (br $next_eight)))
+        (local.set $at (i32.add (local.get $at) (i32.const 4)))
+        (br $next_four)))
     (block $end
       (loop $next
         (br_if $end (i32.ge_u (local.get $at) (local.get $length)))

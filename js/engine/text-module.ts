@@ -1,5 +1,5 @@
 /** A module that reads text: JavaScript writes it into the memory of the module, and the exports take its length. */
-import { type AsciiCopier, asciiCopier, MAX_SHORT_TEXT } from "./ascii-copier.js";
+import { type AsciiCopier, asciiCopier, maxCopied } from "./ascii-copier.js";
 import { FerryError } from "./errors.js";
 import { EngineModule, type Glue } from "./module.js";
 import { TextDecoder, TextEncoder } from "../platform/text.js";
@@ -42,7 +42,7 @@ export class TextModule<G extends Glue<TextExports>> extends EngineModule<G> {
     encoder ??= new TextEncoder();
     const units = text.length;
     if (units > MAX_INPUT_BYTES) throw tooLarge(units);
-    if (units <= MAX_SHORT_TEXT && this.#copyAscii) {
+    if (units <= maxCopied && this.#copyAscii) {
       const length = this.#copyAscii(text, units, this.#inputOf(units).byteOffset);
       if (length >= 0) return length;
     }
