@@ -176,7 +176,7 @@ pub fn string(text: Padded<'_>, span: Span) -> String {
     let raw = text.get(span.start, span.end);
     let mut decoded = if span.has_escapes { vec![0; raw.len()] } else { Vec::new() };
     let bytes = if span.has_escapes { unescape(raw, &mut decoded).unwrap_or(raw) } else { raw };
-    String::from_utf8_lossy(bytes).into_owned()
+    core::str::from_utf8(bytes).unwrap_or_default().to_owned()
 }
 
 /// Appends `text` as a JSON string with its quotes.

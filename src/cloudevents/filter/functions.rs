@@ -111,7 +111,7 @@ impl Builtin {
             _ => 0,
         };
         match self {
-            Self::Length => Value::Int(i32::try_from(text(0).chars().count()).unwrap_or(i32::MAX)),
+            Self::Length => Value::Int(i32::try_from(length(&text(0))).unwrap_or(i32::MAX)),
             Self::Concat => join(args, "", errors),
             Self::ConcatWs => join(args.get(1..).unwrap_or_default(), &text(0), errors),
             Self::Lower | Self::Upper => Value::Str(Cow::Owned(change_case(&text(0), self == Self::Upper))),
@@ -122,7 +122,7 @@ impl Builtin {
                     errors.add(EvaluationError::FunctionEvaluation);
                     return Value::Str(text);
                 }
-                let count = text.chars().count();
+                let count = length(&text);
                 let len = usize::try_from(len).unwrap_or(count).min(count);
                 Value::Str(match self {
                     Self::Left => chars(text, 0, len),
@@ -131,7 +131,7 @@ impl Builtin {
             }
             Self::Substring => {
                 let (text, start) = (text(0), int(1));
-                let count = text.chars().count() as i64;
+                let count = length(&text) as i64;
                 let len = if args.len() > 2 { int(2) } else { count };
                 if start > count || start < -count || len < 0 {
                     errors.add(EvaluationError::FunctionEvaluation);
@@ -159,6 +159,11 @@ impl Builtin {
             }
         }
     }
+}
+
+/// The number of characters: of bytes that begin one. The standard library counts long texts in blocks, with 0.8 KB of code.
+fn length(text: &str) -> usize {
+    text.bytes().filter(|byte| byte & 0xc0 != 0x80).count()
 }
 
 /// The longest text that a function makes, in bytes.

@@ -179,8 +179,9 @@ impl<'a> ScannedEvent<'a> {
         let raw = self.slice(start, end);
         if has_escapes {
             let mut decoded = vec![0; raw.len()];
-            let text = unescape(raw, &mut decoded)?;
-            return Some(Value::Str(Cow::Owned(String::from_utf8_lossy(text).into_owned())));
+            let len = unescape(raw, &mut decoded)?.len();
+            decoded.truncate(len);
+            return String::from_utf8(decoded).ok().map(|text| Value::Str(Cow::Owned(text)));
         }
         core::str::from_utf8(raw).ok().map(|text| Value::Str(Cow::Borrowed(text)))
     }

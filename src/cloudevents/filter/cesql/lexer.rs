@@ -20,9 +20,6 @@ pub(super) enum Token<'a> {
 /// The symbols. A longer one stands before its start.
 const SYMBOLS: [&str; 15] = ["!=", "<>", "<=", ">=", "=", "<", ">", "+", "-", "*", "/", "%", "(", ")", ","];
 
-/// White space.
-const SPACE: [char; 4] = [' ', '\t', '\r', '\n'];
-
 /// Cuts an expression into tokens.
 pub(super) struct Lexer<'a> {
     text: &'a str,
@@ -42,7 +39,7 @@ impl<'a> Lexer<'a> {
 
     /// Reads the next token.
     pub(super) fn advance(&mut self) -> Result<(), Fault> {
-        let rest = self.rest().trim_start_matches(SPACE);
+        let rest = without_space(self.rest());
         self.start = self.text.len() - rest.len();
         self.pos = self.start;
         self.token = match rest.bytes().next() {
@@ -80,7 +77,7 @@ impl<'a> Lexer<'a> {
 
     /// Whether `(` comes after the next token.
     pub(super) fn is_before_parenthesis(&self) -> bool {
-        self.rest().trim_start_matches(SPACE).starts_with('(')
+        without_space(self.rest()).starts_with('(')
     }
 
     /// A string. A backslash takes the character after it along.
@@ -108,6 +105,11 @@ impl<'a> Lexer<'a> {
     fn rest(&self) -> &'a str {
         self.text.get(self.pos..).unwrap_or_default()
     }
+}
+
+fn without_space(text: &str) -> &str {
+    let start = text.bytes().position(|byte| !matches!(byte, b' ' | b'\t' | b'\r' | b'\n'));
+    text.get(start.unwrap_or(text.len())..).unwrap_or_default()
 }
 
 const fn is_word(byte: u8) -> bool {
