@@ -11,11 +11,16 @@ import { isBrowser } from "../platform/runtime.js";
 import { text } from "../wasm/copy-ascii.inline.js";
 import { moduleBytes } from "./module-bytes.js";
 
-/** The longest text that is worth it, in UTF-16 units. `copy-ascii.wat` has room for 16,384. Set with the first copier. */
-export let maxCopied = 0;
+/** The longest texts that are worth it, in UTF-16 units. `copy-ascii.wat` has room for 16,384. */
+const MAX_TEXT_CHROMIUM = 16_384;
+const MAX_TEXT = 320;
 
-/** Writes a text to an address. Returns its length in bytes, or -1 if it is not ASCII. */
-export type AsciiCopier = (text: string, length: number, address: number) => number;
+export interface AsciiCopier {
+  /** The longest text that it copies faster than `encodeInto`, in UTF-16 units. */
+  readonly maxText: number;
+  /** Writes a text to an address. Returns its length in bytes, or -1 if it is not ASCII. */
+  readonly copy: (text: string, length: number, address: number) => number;
+}
 
 // The types of the platform do not have the second argument yet.
 type ModuleConstructor = new (bytes: Uint8Array<ArrayBuffer>, options: { builtins: string[] }) => WebAssembly.Module;
@@ -25,13 +30,13 @@ let compiled: WebAssembly.Module | undefined;
 /** What copies into this memory; undefined where the runtime cannot, or where `encodeInto` is faster. */
 export function asciiCopier(memory: unknown): AsciiCopier | undefined {
   if (!isBrowser()) return undefined;
-  maxCopied = /Chrom/.test(navigator.userAgent) ? 16_384 : 320;
   try {
     const ModuleWithBuiltins = WebAssembly.Module as unknown as ModuleConstructor;
     compiled ??= new ModuleWithBuiltins(moduleBytes(text), { builtins: ["js-string"] });
     // Without the builtins their imports are missing here.
     const { exports } = new WebAssembly.Instance(compiled, { engine: { memory: memory as WebAssembly.Memory } });
-    return exports["copy"] as AsciiCopier;
+    const maxText = /Chrom/.test(navigator.userAgent) ? MAX_TEXT_CHROMIUM : MAX_TEXT;
+    return { maxText, copy: exports["copy"] as AsciiCopier["copy"] };
   } catch {
     return undefined;
   }

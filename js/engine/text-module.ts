@@ -1,5 +1,5 @@
 /** A module that reads text: JavaScript writes it into the memory of the module, and the exports take its length. */
-import { type AsciiCopier, asciiCopier, maxCopied } from "./ascii-copier.js";
+import { type AsciiCopier, asciiCopier } from "./ascii-copier.js";
 import { FerryError } from "./errors.js";
 import { EngineModule, type Glue } from "./module.js";
 import { TextDecoder, TextEncoder } from "../platform/text.js";
@@ -34,7 +34,7 @@ export class TextModule<G extends Glue<TextExports>> extends EngineModule<G> {
   writes = 0;
   /** The input area, up to its capacity. */
   #input = new Uint8Array(0);
-  #copyAscii: AsciiCopier | undefined;
+  #copier: AsciiCopier | undefined;
   #textsBeforeCopier = TEXTS_BEFORE_COPIER;
 
   /** Writes text to the input area. Returns its length in bytes, or -1 if it has an unpaired surrogate. */
@@ -42,13 +42,14 @@ export class TextModule<G extends Glue<TextExports>> extends EngineModule<G> {
     encoder ??= new TextEncoder();
     const units = text.length;
     if (units > MAX_INPUT_BYTES) throw tooLarge(units);
-    if (units <= maxCopied && this.#copyAscii) {
-      const length = this.#copyAscii(text, units, this.#inputOf(units).byteOffset);
+    const copier = this.#copier;
+    if (copier && units <= copier.maxText) {
+      const length = copier.copy(text, units, this.#inputOf(units).byteOffset);
       if (length >= 0) return length;
     }
     let { read, written } = encoder.encodeInto(text, this.#inputOf(units));
     if (read < units) ({ read, written } = encoder.encodeInto(text, this.#inputOf(units * 3)));
-    if (--this.#textsBeforeCopier === 0) this.#copyAscii = asciiCopier(this.exports.memory);
+    if (--this.#textsBeforeCopier === 0) this.#copier = asciiCopier(this.exports.memory);
     return written === units || isWellFormed(text) ? written : -1;
   }
 
@@ -69,7 +70,7 @@ export class TextModule<G extends Glue<TextExports>> extends EngineModule<G> {
     this.exports = this.glue.exportsNow() as ReturnType<G["exportsNow"]>;
     this.#input = new Uint8Array(0);
     this.writes++;
-    if (this.#textsBeforeCopier <= 0) this.#copyAscii = asciiCopier(this.exports.memory);
+    if (this.#textsBeforeCopier <= 0) this.#copier = asciiCopier(this.exports.memory);
   }
 
   /** The input area with room for `len` bytes, with current views, to write to it. */
