@@ -1,8 +1,9 @@
-// `EventBatch.parse(…, { filter })` and `EventBatch.stream(…, { filter })`: the same as to filter the batch, but of bytes only the events
-// that a `Filter` keeps are copied.
+// `EventBatch.parse(…, { filter })` and `EventBatch.stream(…, { filter })`: the same as to filter the batch, but of bytes only
+// the events that a `Filter` keeps are copied.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { EventBatch, Filter } from "eventferry/cloudevents";
+import { collectGarbage } from "./garbage-collector.mjs";
 
 const event = (n) =>
   `{"specversion":"1.0","id":"${n}","source":"/s","type":"t${n % 3}","subject":"é${n}","region":"r${n % 2}","data":{"n":${n},"x":"}]😀"}}`;
@@ -147,15 +148,13 @@ test("a stream has only the batches that keep events, and counts all of them", a
   assert.deepEqual([told, some.map(({ rejected }) => rejected[0].index)], [[28], [28]]);
 });
 
-test("a batch that keeps one event of many kept the bytes of all", {
-  skip: !globalThis.gc && "needs --expose-gc",
-}, () => {
+test("a batch that keeps one event of many does not keep the bytes of all", () => {
   const bytes = encode(`[${Array.from({ length: 8000 }, (_, n) => event(n)).join(",")}]`);
   const filter = sql("id = '17'");
   const kept = [];
   const add = (count) => {
     for (let at = 0; at < count; at++) kept.push(EventBatch.parse(bytes, { filter }));
-    globalThis.gc();
+    collectGarbage();
     return process.memoryUsage().arrayBuffers;
   };
   const before = add(5);

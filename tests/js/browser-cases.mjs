@@ -14,7 +14,7 @@ const expected = readCases("cloudevents_cases").length;
 
 const tally = new Tally();
 for (const engine of ENGINES) await inBrowser(engine);
-for (const engine of ENGINES) await shortTexts(engine);
+for (const engine of ENGINES) await asciiTexts(engine);
 tally.finish();
 
 /** Opens a page of this folder and returns what its `report` resolves with. */
@@ -33,8 +33,8 @@ async function reportOf(engine, page) {
   }
 }
 
-async function shortTexts(engine) {
-  await tally.check(`short texts are copied into the memory of a module in ${engine}`, async () => {
+async function asciiTexts(engine) {
+  await tally.check(`ASCII texts are copied into the memory of a module in ${engine}`, async () => {
     const { name, report } = await reportOf(engine, "browser-texts.html");
     if (!report && engine === "webkit") return `${name} has no string builtins`;
     if (!report) throw new Error("the browser has no string builtins");

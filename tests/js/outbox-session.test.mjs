@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { batchFromRequest, CloudEvent, fromRequest, memoryStore } from "eventferry";
+import { collectGarbage } from "./garbage-collector.mjs";
 import { event, never, publisherTo, server, storeWith } from "./outbox-fixtures.mjs";
 import { sleep, virtualTime } from "./virtual-clock.mjs";
 
@@ -324,7 +325,7 @@ test("a session without references still counts, and is flushed on close", async
   const store = memoryStore();
   const publisher = publisherTo(server(202), { outbox: { store } });
   (() => publisher.session().publish(event(1)))();
-  globalThis.gc?.();
+  collectGarbage();
   assert.equal(publisher.outbox.stats().staged, 1);
   publisher.outbox.pause();
   await publisher.outbox.close();
