@@ -27,13 +27,13 @@ export const APPS = [
     title: "Publisher, sessions, outbox",
     code: `import { Publisher } from "eventferry"; console.log(Publisher);`,
     goal: 84 * KB,
-    limit: 84.0 * KB,
+    limit: 84 * KB,
   },
   {
     title: "GlassFlow, source and sink",
     code: `import { PipelineDataSource, PipelineDataSink } from "eventferry/glassflow"; console.log(PipelineDataSource, PipelineDataSink);`,
     goal: 98 * KB,
-    limit: 91.0 * KB,
+    limit: 91 * KB,
   },
   {
     title: "GlassFlow, management",
@@ -55,7 +55,7 @@ export const APPS = [
     title: "BayeuxClient",
     code: `import { BayeuxClient } from "eventferry/bayeux"; console.log(BayeuxClient);`,
     goal: 88 * KB,
-    limit: 86.0 * KB,
+    limit: 86 * KB,
   },
   {
     title: "SalesforceClient",
@@ -94,7 +94,10 @@ export const OTHERS = [
   },
   {
     title: "OpenTelemetry, logs over HTTP",
-    code: `import { BatchLogRecordProcessor, LoggerProvider } from "@opentelemetry/sdk-logs"; import { OTLPLogExporter } from "@opentelemetry/exporter-logs-otlp-http"; console.log(BatchLogRecordProcessor, LoggerProvider, OTLPLogExporter);`,
+    code: `
+      import { BatchLogRecordProcessor, LoggerProvider } from "@opentelemetry/sdk-logs";
+      import { OTLPLogExporter } from "@opentelemetry/exporter-logs-otlp-http";
+      console.log(BatchLogRecordProcessor, LoggerProvider, OTLPLogExporter);`,
   },
 ].map((app) => ({ ...app, folder: PEERS }));
 

@@ -18,7 +18,7 @@ const TABLE_WORDS = 21 + 12 * 7 + 128 * 6;
 /** 128 MiB. With scratch space and rows, a module then uses a third of a gigabyte. */
 const MAX_INPUT_BYTES = 0x800_0000;
 const MIN_INPUT_BYTES = 8192;
-/** How many texts are encoded without the copier of short texts. With fewer, its start takes longer than it saves. */
+/** How many texts are encoded without the copier of ASCII texts. With fewer, its start takes longer than it saves. */
 const TEXTS_BEFORE_COPIER = 1000;
 
 // Created when they are needed: not every test environment has them when it loads the package.

@@ -60,8 +60,8 @@ export class PageWatch<E> {
     this.#isEnding = false;
   }
 
-  #backUp(mayDegrade: boolean): void {
-    for (const driver of this.#drivers.all()) driver.backUp(mayDegrade, this.#isPageGone);
+  #backUp(isEnding: boolean): void {
+    for (const driver of this.#drivers.all()) driver.backUp(isEnding, this.#isPageGone);
   }
 
   #useMachines(use: () => void): void {

@@ -1,4 +1,4 @@
-/** What happens with the invalid events of a batch. */
+/** The options of a batch: its format, what is checked, which events are kept, and what happens with invalid ones. */
 import type { FerryError } from "../../engine/errors.js";
 import { mustBe } from "../../engine/messages.js";
 import type { EventPredicate } from "./event-selector.js";

@@ -100,8 +100,9 @@ export interface WebhookOptions<T = unknown> extends BatchOptions, EnvelopeOptio
   schema?: StandardSchema<T>;
   /**
    * Hands each event on only once, by its `source` and `id` and the path of the request: a repeated one is answered like the
-   * first, without a reply. A store, or one with the time for which it remembers events and another scope than the path. While another delivery of an event is being handled, the
-   * answer is 503 with `Retry-After`. An event whose handler failed, or ran for more than 60 s, is handed on again.
+   * first, without a reply. A store, or one with the time for which it remembers events and another scope than the path.
+   * While another delivery of an event is being handled, the answer is 503 with `Retry-After`. An event whose handler failed,
+   * or ran for more than 60 s, is handed on again.
    * @default every delivery is handed on
    */
   dedupe?: DedupeStore | DedupeOptions;
